@@ -1,0 +1,1 @@
+"""The auditor: verifies and replays logs, and trusts nobody."""

@@ -1,0 +1,1 @@
+"""The `tomoni` command."""

@@ -1,0 +1,1 @@
+"""The federation: proves every log, keeps the mirror, answers status and recognition."""

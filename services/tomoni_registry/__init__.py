@@ -1,0 +1,1 @@
+"""The municipal registry node: commands in, events out, personal data in the vault."""

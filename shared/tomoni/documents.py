@@ -1,0 +1,59 @@
+"""Documents and their handles: the bearer secret printed on a certificate, and the hash that names it in events.
+
+A handle is 16 random characters of Crockford's base32 (80 bits) and 2 check characters, printed in groups:
+`7K3M-Q9TX-…`. It is read forgivingly (lower case, hyphens, `O` for zero, `I` and `L` for one) and hashed in one form
+only: upper case, without separators. The hash is the sole name of a document outside its issuing node.
+"""
+
+import hashlib
+import secrets
+
+ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
+HANDLE_LENGTH = 18
+_SECRET_LENGTH = 16
+_CHECK_MODULUS = 1021
+"""The largest prime below 32²: every single wrong character and every swap of neighbours changes the remainder."""
+
+_VALUES = {character: value for value, character in enumerate(ALPHABET)}
+_FORGIVEN = str.maketrans({"O": "0", "I": "1", "L": "1", "-": None, " ": None, "\u3000": None, "\u2010": None})
+_DOMAIN = b"tomoni-document-v1"
+
+
+class HandleError(ValueError):
+    """A handle cannot be one. The message never repeats what was given: a mistyped handle is nearly a secret."""
+
+
+def new_handle() -> str:
+    """Return a new random handle of 18 characters, without separators."""
+    body = "".join(secrets.choice(ALPHABET) for _ in range(_SECRET_LENGTH))
+    return body + _check_characters(body)
+
+
+def parse_handle(text: str) -> str:
+    """Return the one form of a handle as typed or scanned; raise HandleError where it is mistyped."""
+    handle = text.strip().upper().translate(_FORGIVEN)
+    if len(handle) != HANDLE_LENGTH:
+        raise HandleError(f"a handle has {HANDLE_LENGTH} characters, not counting hyphens and spaces")
+    if any(character not in _VALUES for character in handle):
+        raise HandleError("a handle has only digits and letters other than I, L, O and U")
+    if _check_characters(handle[:_SECRET_LENGTH]) != handle[_SECRET_LENGTH:]:
+        raise HandleError("the check characters do not match: the handle is mistyped somewhere")
+    return handle
+
+
+def print_handle(handle: str) -> str:
+    """Return a handle as it is printed on a document, in groups: `XXXX-XXXX-XXXX-XXXX-CC`."""
+    return "-".join(handle[start : start + 4] for start in range(0, HANDLE_LENGTH, 4))
+
+
+def document_hash(issuer: str, handle: str) -> str:
+    """Return the name of a document in events: SHA-256(domain ‖ issuer's code ‖ handle), 64 hex digits."""
+    return hashlib.sha256(_DOMAIN + issuer.encode("ascii") + parse_handle(handle).encode("ascii")).hexdigest()
+
+
+def _check_characters(body: str) -> str:
+    number = 0
+    for character in body:
+        number = number * 32 + _VALUES[character]
+    high, low = divmod(number % _CHECK_MODULUS, 32)
+    return ALPHABET[high] + ALPHABET[low]

@@ -1,0 +1,1 @@
+"""Codes and names of all jurisdictions of Japan."""

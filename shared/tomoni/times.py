@@ -1,0 +1,37 @@
+"""Instants and days: UTC with fixed precision in events, days that begin at midnight in Japan."""
+
+from datetime import UTC, date, datetime, timedelta, timezone
+
+JST = timezone(timedelta(hours=9), "JST")
+"""Japan Standard Time; Japan has had no summer time since 1951."""
+
+TIME_PATTERN = r"^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}\.\d{6}Z$"
+"""The one form of an instant in events: UTC, microseconds, `Z`."""
+
+
+def now() -> datetime:
+    """Return this instant, in UTC."""
+    return datetime.now(UTC)
+
+
+def format_time(instant: datetime) -> str:
+    """Return an aware instant in the fixed form of events, `2026-11-23T03:38:36.000000Z`."""
+    return instant.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+
+
+def parse_time(text: str) -> datetime:
+    """Return the instant of a text in the fixed form; raise ValueError on any other form."""
+    instant = datetime.strptime(text, "%Y-%m-%dT%H:%M:%S.%fZ").replace(tzinfo=UTC)
+    if format_time(instant) != text:
+        raise ValueError("a time is written as 2026-11-23T03:38:36.000000Z")
+    return instant
+
+
+def day_in_japan(instant: datetime) -> date:
+    """Return the calendar day in Japan at an aware instant."""
+    return instant.astimezone(JST).date()
+
+
+def midnight_in_japan(day: date) -> datetime:
+    """Return the instant at which a day begins in Japan."""
+    return datetime(day.year, day.month, day.day, tzinfo=JST)

@@ -1,0 +1,1 @@
+"""NATS: subjects, connection, batch publish, pull consume."""
