@@ -1,0 +1,107 @@
+"""Admission to the federation: the keys of a jurisdiction, each with proof that its holder asks for it.
+
+Without proof of possession a town could be admitted with another's key, and the other's signed words would count
+as its own.
+"""
+
+import base64
+
+import msgspec
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+
+from tomoni import nkey
+from tomoni.events.canonical import encode
+from tomoni.events.federation import PossessionProofs
+from tomoni.events.types import Code, NkeyPublic, VerifierKey
+from tomoni.tlog.note import NoteError, Signer, Verifier
+
+_DOMAIN = b"tomoni-admission-v1\n"
+
+
+class AdmissionError(ValueError):
+    """An admission request does not hold; the text says which key is wrong, and how."""
+
+
+class AdmissionRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What a jurisdiction hands to the secretariat: its public keys and the proofs. Nothing in it is secret."""
+
+    code: Code
+    log_key: VerifierKey
+    heartbeat_key: VerifierKey
+    transport_key: NkeyPublic
+    proofs: PossessionProofs
+
+
+def admission_statement(federation: str, code: str, log_key: str, heartbeat_key: str, transport_key: str) -> bytes:
+    """Return the bytes that each of the three keys signs: for this federation, this code and exactly these keys."""
+    return _DOMAIN + encode(
+        {
+            "code": code,
+            "federation": federation,
+            "heartbeat_key": heartbeat_key,
+            "log_key": log_key,
+            "transport_key": transport_key,
+        }
+    )
+
+
+def sign_admission(federation: str, code: str, log: Signer, heartbeat: Signer, transport_seed: str) -> AdmissionRequest:
+    """Return the request of a jurisdiction, signed by its log key, its heartbeat key and its transport key."""
+    transport_key = nkey.public_nkey(transport_seed)
+    statement = admission_statement(federation, code, log.vkey, heartbeat.vkey, transport_key)
+    return AdmissionRequest(
+        code=code,
+        log_key=log.vkey,
+        heartbeat_key=heartbeat.vkey,
+        transport_key=transport_key,
+        proofs=PossessionProofs(
+            log=_text(log.sign(statement)),
+            heartbeat=_text(heartbeat.sign(statement)),
+            transport=_text(nkey.sign(transport_seed, statement)),
+        ),
+    )
+
+
+def verify_admission(federation: str, request: AdmissionRequest) -> None:
+    """Check names, types and proofs of the keys; raise AdmissionError where one does not hold."""
+    origin = f"{federation}/{request.code}"
+    statement = admission_statement(
+        federation, request.code, request.log_key, request.heartbeat_key, request.transport_key
+    )
+    log_key = _note_key("log key", request.log_key, origin, 0x01)
+    heartbeat_key = _note_key("heartbeat key", request.heartbeat_key, f"{origin}/heartbeat", 0x04)
+    if log_key == heartbeat_key:
+        raise AdmissionError("the log key and the heartbeat key must be two keys (C2SP tlog-cosignature)")
+    try:
+        transport_key = nkey.public_key_bytes(request.transport_key)
+    except nkey.NkeyError as error:
+        raise AdmissionError(f"the transport key is wrong: {error}") from error
+    _verify("log key", log_key, statement, request.proofs.log)
+    _verify("heartbeat key", heartbeat_key, statement, request.proofs.heartbeat)
+    _verify("transport key", transport_key, statement, request.proofs.transport)
+
+
+def _note_key(what: str, text: str, name: str, kind: int) -> bytes:
+    """Return the raw key of a verifier key `name+hash+base64(type ‖ key)` (C2SP signed-note, verifier keys)."""
+    try:
+        verifier = Verifier.parse(text)
+    except NoteError as error:
+        raise AdmissionError(f"the {what} is not a verifier key: {error}") from error
+    raw = base64.b64decode(text.split("+", 2)[2])
+    if verifier.name != name:
+        raise AdmissionError(f"the {what} must be named {name}")
+    if raw[0] != kind:
+        raise AdmissionError(f"the {what} must be an Ed25519 key of type 0x{kind:02x}")
+    return raw[1:]
+
+
+def _verify(what: str, key: bytes, statement: bytes, proof: str) -> None:
+    try:
+        Ed25519PublicKey.from_public_bytes(key).verify(base64.b64decode(proof, validate=True), statement)
+    except (InvalidSignature, ValueError) as error:
+        raise AdmissionError(f"the {what} is not proven: its signature over the request does not verify") from error
+
+
+def _text(signature: bytes) -> str:
+    return base64.b64encode(signature).decode("ascii")

@@ -1,0 +1,177 @@
+# pyright: reportUnknownMemberType=false
+# The scope of a connection is an untyped dictionary.
+"""Who may do what: OAuth 2.0 bearer tokens (JWT, RFC 9068 in manner), scopes, and the guard of each route.
+
+Any OIDC provider's JWKS can be named in the settings; the embedded default issues its own tokens with an Ed25519 key.
+Closed by default: a route that names no scope and is not marked public answers nobody.
+"""
+
+import os
+import secrets
+import time
+from collections.abc import Callable, Collection
+from datetime import timedelta
+from pathlib import Path
+from typing import Annotated, Any, Literal, get_args
+
+import msgspec
+from joserfc import jwt
+from joserfc.errors import JoseError
+from joserfc.jwk import KeySet, OKPKey
+from litestar.connection import ASGIConnection
+from litestar.handlers.base import BaseRouteHandler
+from litestar.middleware import AbstractAuthenticationMiddleware, AuthenticationResult, DefineMiddleware
+
+from tomoni import times
+from tomoni.problems import Problem
+
+Scope = Literal["clerk", "supervisor", "aggregator", "auditor", "witness", "secretariat", "verifier"]
+SCOPES: tuple[Scope, ...] = get_args(Scope)
+
+_ALGORITHM = "Ed25519"
+_LEEWAY = 60
+"""Seconds by which clocks may differ."""
+_HEADERS = {"WWW-Authenticate": "Bearer"}
+
+
+class Principal(msgspec.Struct, frozen=True, kw_only=True):
+    """Who asks: the token's subject, its scopes, and the jurisdiction or prefecture it is bound to."""
+
+    subject: str
+    scopes: frozenset[str]
+    jurisdiction: str | None = None
+    prefecture: str | None = None
+
+
+class _Claims(msgspec.Struct, kw_only=True):
+    iss: str
+    sub: Annotated[str, msgspec.Meta(min_length=1, max_length=200)]
+    aud: str | list[str]
+    exp: int
+    scope: str = ""
+    jurisdiction: str | None = None
+    prefecture: str | None = None
+
+
+class TokenIssuer:
+    """The embedded issuer: one Ed25519 key in a file that only its owner reads."""
+
+    def __init__(self, key_path: Path, issuer: str) -> None:
+        """Open the key; raise OSError where the file cannot be read and JoseError where it is no key."""
+        self.issuer = issuer
+        self._key = OKPKey.import_key(msgspec.json.decode(key_path.read_bytes(), type=dict[str, Any]))
+
+    @staticmethod
+    def create(key_path: Path) -> None:
+        """Make a key file; raise FileExistsError rather than replace one."""
+        key = OKPKey.generate_key("Ed25519", {"kid": secrets.token_hex(8), "use": "sig", "alg": _ALGORITHM})
+        descriptor = os.open(key_path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(msgspec.json.encode(key.as_dict(private=True)))
+
+    def issue(
+        self,
+        subject: str,
+        scopes: Collection[Scope],
+        audience: str,
+        *,
+        jurisdiction: str | None = None,
+        prefecture: str | None = None,
+        lifetime: timedelta = timedelta(hours=8),
+    ) -> str:
+        """Return a signed token for one audience."""
+        issued_at = int(time.time())
+        claims: dict[str, object] = {
+            "iss": self.issuer,
+            "sub": subject,
+            "aud": audience,
+            "iat": issued_at,
+            "exp": issued_at + int(lifetime.total_seconds()),
+            "jti": secrets.token_urlsafe(12),
+            "scope": " ".join(sorted(scopes)),
+        }
+        bound = {"jurisdiction": jurisdiction, "prefecture": prefecture}
+        claims |= {key: value for key, value in bound.items() if value is not None}
+        header = {"alg": _ALGORITHM, "kid": self._key.kid, "typ": "at+jwt"}
+        return jwt.encode(header, claims, self._key, algorithms=[_ALGORITHM], default_type=None)
+
+    def jwks(self) -> bytes:
+        """Return the public half as a JSON Web Key Set (RFC 7517 §5)."""
+        return msgspec.json.encode({"keys": [self._key.as_dict(private=False)]})
+
+
+class TokenVerifier:
+    """Checks tokens of one issuer for one audience."""
+
+    def __init__(self, jwks: bytes, issuer: str, audience: str) -> None:
+        """Take the issuer's JSON Web Key Set; raise JoseError or msgspec errors where it is none."""
+        self._keys = KeySet.import_key_set(msgspec.json.decode(jwks))
+        self._issuer = issuer
+        self._audience = audience
+
+    def verify(self, token: str) -> Principal:
+        """Return who asks; raise Problem `invalid-token` where anything about the token is not as it must be."""
+        try:
+            claims = msgspec.convert(jwt.decode(token, self._keys, algorithms=[_ALGORITHM]).claims, _Claims)
+        except (JoseError, ValueError, msgspec.MsgspecError) as error:
+            raise _invalid("The token's signature or form is not valid. Get a new token.") from error
+        if claims.exp + _LEEWAY < times.now().timestamp():
+            raise _invalid("The token has expired. Get a new token.")
+        if claims.iss != self._issuer or self._audience not in (
+            [claims.aud] if isinstance(claims.aud, str) else claims.aud
+        ):
+            raise _invalid("The token was issued by or for somebody else. Get a token for this service.")
+        return Principal(
+            subject=claims.sub,
+            scopes=frozenset(claims.scope.split()) & frozenset(SCOPES),
+            jurisdiction=claims.jurisdiction,
+            prefecture=claims.prefecture,
+        )
+
+
+def _invalid(detail: str) -> Problem:
+    return Problem("invalid-token", detail, headers=_HEADERS)
+
+
+AnyConnection = ASGIConnection[Any, Any, Any, Any]  # the framework's parameters do not matter here
+
+
+class _BearerMiddleware(AbstractAuthenticationMiddleware):
+    verifier: TokenVerifier
+
+    async def authenticate_request(self, connection: AnyConnection) -> AuthenticationResult:  # pyright: ignore[reportIncompatibleMethodOverride]
+        """Set the principal of a request; a request without a token has none, and the guard refuses it."""
+        header = connection.headers.get("authorization")
+        if header is None:
+            return AuthenticationResult(user=None, auth=None)
+        kind, _, token = header.partition(" ")
+        if kind.lower() != "bearer" or not token:
+            raise _invalid("Send the token as `Authorization: Bearer <token>`.")
+        return AuthenticationResult(user=self.verifier.verify(token.strip()), auth=None)
+
+
+def bearer_middleware(verifier: TokenVerifier) -> DefineMiddleware:
+    """Return the middleware that reads bearer tokens."""
+    return DefineMiddleware(type("BearerMiddleware", (_BearerMiddleware,), {"verifier": verifier}))
+
+
+def requires(*scopes: Scope, jurisdiction: str | None = None) -> Callable[[AnyConnection, BaseRouteHandler], None]:
+    """Return the guard of a route: one of the scopes, and a token bound to this jurisdiction where one is given."""
+    wanted = frozenset(scopes)
+
+    def guard(connection: AnyConnection, _: BaseRouteHandler) -> None:
+        principal = connection.scope.get("user")
+        if not isinstance(principal, Principal):
+            raise _invalid("This route needs a token: send `Authorization: Bearer <token>`.")
+        if not principal.scopes & wanted:
+            raise Problem("forbidden", f"This route needs one of the scopes: {', '.join(sorted(wanted))}.")
+        if jurisdiction is not None and principal.jurisdiction != jurisdiction:
+            raise Problem("forbidden", "The token belongs to another town. Use a token of this one.")
+
+    return guard
+
+
+def closed_by_default(connection: AnyConnection, handler: BaseRouteHandler) -> None:
+    """Refuse a route that has no guard of its own and is not marked `opt={"public": True}`; for the application."""
+    if not handler.opt.get("public") and not isinstance(connection.scope.get("user"), Principal):
+        raise _invalid("This route needs a token: send `Authorization: Bearer <token>`.")

@@ -1,0 +1,44 @@
+"""PostgreSQL: pools with safe defaults, and migrations."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import asyncpg
+from asyncpg.pool import PoolConnectionProxy
+from pogo_core.util import migrate as pogo
+
+Pool = asyncpg.Pool[asyncpg.Record]
+Connection = asyncpg.Connection[asyncpg.Record] | PoolConnectionProxy[asyncpg.Record]
+
+_MIGRATION_LOCK = 0x746F6D6F6E69  # "tomoni": one migration at a time in a database, whoever starts it
+
+
+async def create_pool(dsn: str, *, min_size: int = 1, max_size: int = 10) -> Pool:
+    """Return a pool of connections that give up on a lock or an idle transaction instead of waiting for ever."""
+    return await asyncpg.create_pool(
+        dsn,
+        min_size=min_size,
+        max_size=max_size,
+        command_timeout=60,
+        server_settings={
+            "application_name": "tomoni",
+            "idle_in_transaction_session_timeout": "60s",
+            "lock_timeout": "30s",
+            "timezone": "UTC",
+        },
+    )
+
+
+async def migrate(dsn: str, service: str, folders: Sequence[Path]) -> None:
+    """Bring a database to the newest schema as its owner; safe when several processes start at once.
+
+    Each folder holds pogo migrations in plain SQL, applied folder by folder; `service` names the set. Raises
+    pogo_core.error.BadMigrationError where one fails, which leaves nothing of it behind.
+    """
+    connection: asyncpg.Connection[asyncpg.Record] = await asyncpg.connect(dsn)
+    try:
+        await connection.execute("SELECT pg_advisory_lock($1)", _MIGRATION_LOCK)
+        for folder in folders:
+            await pogo.apply(connection, folder, schema_name=service)
+    finally:
+        await connection.close()

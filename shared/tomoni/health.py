@@ -1,0 +1,50 @@
+"""Health and metrics: routes that test the function, not the port."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
+
+import structlog
+from litestar import MediaType, Response, get
+from litestar.handlers import HTTPRouteHandler
+from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+
+log = structlog.get_logger()
+
+Check = Callable[[], Awaitable[None]]
+"""Does what the service is for, once, and raises where it cannot."""
+
+CHECK_SECONDS = 5.0
+
+
+def health_routes(ready: Mapping[str, Check]) -> list[HTTPRouteHandler]:
+    """Return `/health/live`, `/health/ready` (every check must pass within 5 s) and `/metrics`."""
+
+    @get("/health/live", tags=["operations"], sync_to_thread=False, opt={"public": True})
+    def live() -> dict[str, str]:
+        """Answer while the process runs its loop."""
+        return {"status": "live"}
+
+    @get("/health/ready", tags=["operations"], opt={"public": True})
+    async def is_ready() -> Response[dict[str, str]]:
+        """Answer 200 when every function of the service works, else 503 with the names of those that do not."""
+        names = list(ready)
+        results = await asyncio.gather(*(_passes(name, ready[name]) for name in names))
+        states = {name: "ok" if passed else "failing" for name, passed in zip(names, results, strict=True)}
+        return Response(states, status_code=200 if all(results) else 503, media_type=MediaType.JSON)
+
+    @get("/metrics", tags=["operations"], sync_to_thread=False, opt={"public": True})
+    def metrics() -> Response[bytes]:
+        """Return this process's metrics in Prometheus' text format."""
+        return Response(generate_latest(), headers={"Content-Type": CONTENT_TYPE_LATEST})
+
+    return [live, is_ready, metrics]
+
+
+async def _passes(name: str, check: Check) -> bool:
+    try:
+        async with asyncio.timeout(CHECK_SECONDS):
+            await check()
+    except Exception as error:  # whatever a check raises, the answer is: not ready
+        log.warning("not_ready", kind=name, error=type(error).__name__)
+        return False
+    return True
