@@ -110,10 +110,23 @@ def _on_validation(_: AnyRequest, error: ValidationException) -> Response[bytes]
     """Name the fields that are wrong and what they should be, never what was given."""
     cause = error.__cause__
     if isinstance(cause, msgspec.ValidationError):
-        return answer(Problem("malformed", f"{cause}. Mend the body and send it again."))
+        return answer(Problem("malformed", f"{_without_values(str(cause))}. Mend the body and send it again."))
     keys = sorted({str(item["key"]) for item in _extra(error) if item.get("key")})
     named = f" Look at: {', '.join(keys)}." if keys else ""
     return answer(Problem("malformed", f"The request does not have the form this route asks for.{named}"))
+
+
+def _without_values(text: str) -> str:
+    """Return msgspec's text without the names and values it repeats from the body."""
+    for known, plain in (
+        ("Object contains unknown field", "The body has a field that this route does not know"),
+        ("Invalid enum value", "A value is none of those the interface description lists"),
+        ("Invalid value", "A value is none of those the interface description lists"),
+    ):
+        if text.startswith(known):
+            _, at, place = text.partition(" - at ")
+            return plain + at + place
+    return text
 
 
 def _extra(error: HTTPException) -> list[dict[str, object]]:

@@ -37,7 +37,7 @@ def load(cls: type[S], path: Path | None, prefix: str = "TOMONI", environment: M
 def _decode(cls: type, value: object) -> object:
     if issubclass(cls, Path) and isinstance(value, str):
         return Path(value)
-    raise msgspec.ValidationError(f"Expected `{cls.__name__}`")
+    raise TypeError(f"Expected `{cls.__name__}`")
 
 
 def _read(path: Path) -> Tree:

@@ -16,13 +16,13 @@ def now() -> datetime:
 
 def format_time(instant: datetime) -> str:
     """Return an aware instant in the fixed form of events, `2026-11-23T03:38:36.000000Z`."""
-    return instant.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    return instant.astimezone(UTC).isoformat(timespec="microseconds")[:-6] + "Z"
 
 
 def parse_time(text: str) -> datetime:
     """Return the instant of a text in the fixed form; raise ValueError on any other form."""
-    instant = datetime.strptime(text, "%Y-%m-%dT%H:%M:%S.%fZ").replace(tzinfo=UTC)
-    if format_time(instant) != text:
+    instant = datetime.fromisoformat(text)
+    if instant.tzinfo is None or format_time(instant) != text:
         raise ValueError("a time is written as 2026-11-23T03:38:36.000000Z")
     return instant
 

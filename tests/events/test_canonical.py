@@ -13,7 +13,9 @@ from tomoni.events.canonical import CanonicalError, decode_canonical, encode
 
 keys = st.text(st.characters(max_codepoint=0x7F), max_size=10)
 scalars = st.none() | st.booleans() | st.integers(-(2**53) + 1, 2**53 - 1) | texts
-json_values = st.recursive(scalars, lambda inner: st.lists(inner, max_size=5) | st.dictionaries(keys, inner, max_size=5))
+json_values = st.recursive(
+    scalars, lambda inner: st.lists(inner, max_size=5) | st.dictionaries(keys, inner, max_size=5)
+)
 
 
 @given(events())

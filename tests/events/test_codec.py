@@ -169,9 +169,9 @@ def test_issuers_are_named_in_exactly_one_way(text: bytes) -> None:
 
 
 def test_a_correction_corrects_something() -> None:
-    entry = (
-        GOOD.replace(b"issued", b"corrected").replace(b'"document":"' + b"ab" * 32 + b'",', b"")
-    ).replace(b'"kind":"partnership",', b"")
+    entry = (GOOD.replace(b"issued", b"corrected").replace(b'"document":"' + b"ab" * 32 + b'",', b"")).replace(
+        b'"kind":"partnership",', b""
+    )
     assert not isinstance(decode_event(entry), UnknownEvent)
     with pytest.raises(EventError):
         decode_event(entry.replace(b'"certified_on":"2026-11-23",', b""))

@@ -1,0 +1,99 @@
+"""The server as a process: serving, draining on SIGTERM, failing plainly."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import httpx
+import pytest
+
+APP = Path(__file__).with_name("server_app.py")
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def start(port: int, mode: str = "ready") -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, str(APP), str(port), mode], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+
+
+def wait_until_live(port: int) -> None:
+    for _ in range(200):
+        try:
+            if httpx.get(f"http://127.0.0.1:{port}/health/live").status_code == 200:
+                return
+        except httpx.TransportError:
+            time.sleep(0.05)
+    raise AssertionError("the server did not come up")
+
+
+@pytest.fixture
+def port() -> int:
+    return free_port()
+
+
+@pytest.fixture
+def server(port: int, request: pytest.FixtureRequest) -> Iterator[subprocess.Popen[str]]:
+    process = start(port, getattr(request, "param", "ready"))
+    wait_until_live(port)
+    yield process
+    if process.poll() is None:
+        process.kill()
+    process.communicate()
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_request_under_way_is_finished_before_the_process_ends(
+    server: subprocess.Popen[str], port: int, number: signal.Signals
+) -> None:
+    with ThreadPoolExecutor(1) as pool:
+        answer = pool.submit(httpx.get, f"http://127.0.0.1:{port}/slow")
+        time.sleep(0.4)
+        os.kill(server.pid, number)
+        assert answer.result(timeout=10).text == "finished"
+    out, _ = server.communicate(timeout=10)
+    assert server.returncode == 0
+    assert out.split() == ["started", "stopped"]
+
+
+def test_health_says_ready_when_every_check_passes(server: subprocess.Popen[str], port: int) -> None:
+    answer = httpx.get(f"http://127.0.0.1:{port}/health/ready")
+    assert (answer.status_code, answer.json()) == (200, {"good": "ok"})
+    assert "python_info" in httpx.get(f"http://127.0.0.1:{port}/metrics").text
+    assert server.poll() is None
+
+
+@pytest.mark.parametrize("server", ["not-ready"], indirect=True)
+def test_health_names_the_function_that_fails(server: subprocess.Popen[str], port: int) -> None:
+    answer = httpx.get(f"http://127.0.0.1:{port}/health/ready")
+    assert (answer.status_code, answer.json()) == (503, {"good": "ok", "bad": "failing"})
+    server.terminate()
+    _, errors = server.communicate(timeout=10)
+    assert "secret detail" not in errors
+
+
+def test_a_taken_port_is_an_error_and_not_a_share(port: int) -> None:
+    with socket.socket() as holder:
+        holder.bind(("127.0.0.1", port))
+        holder.listen()
+        out, errors = start(port).communicate(timeout=20)
+    assert "Address already in use" in errors
+    assert out == ""
+
+
+def test_a_start_that_fails_ends_the_process(port: int) -> None:
+    process = start(port, "failing-start")
+    _, errors = process.communicate(timeout=20)
+    assert process.returncode == 1
+    assert "cannot start" in errors
