@@ -7,14 +7,14 @@ as its own.
 import base64
 
 import msgspec
-from cryptography.exceptions import InvalidSignature
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from tomoni import nkey
 from tomoni.events.canonical import encode
 from tomoni.events.federation import PossessionProofs
 from tomoni.events.types import Code, NkeyPublic, VerifierKey
-from tomoni.tlog.note import NoteError, Signer, Verifier
+from tomoni.tlog.cosignature import CosignatureVerifier, Cosigner
+from tomoni.tlog.keys import NoteError
+from tomoni.tlog.note import Signer, Verifier
 
 _DOMAIN = b"tomoni-admission-v1\n"
 
@@ -46,7 +46,9 @@ def admission_statement(federation: str, code: str, log_key: str, heartbeat_key:
     )
 
 
-def sign_admission(federation: str, code: str, log: Signer, heartbeat: Signer, transport_seed: str) -> AdmissionRequest:
+def sign_admission(
+    federation: str, code: str, log: Signer, heartbeat: Cosigner, transport_seed: str
+) -> AdmissionRequest:
     """Return the request of a jurisdiction, signed by its log key, its heartbeat key and its transport key."""
     transport_key = nkey.public_nkey(transport_seed)
     statement = admission_statement(federation, code, log.vkey, heartbeat.vkey, transport_key)
@@ -69,38 +71,36 @@ def verify_admission(federation: str, request: AdmissionRequest) -> None:
     statement = admission_statement(
         federation, request.code, request.log_key, request.heartbeat_key, request.transport_key
     )
-    log_key = _note_key("log key", request.log_key, origin, 0x01)
-    heartbeat_key = _note_key("heartbeat key", request.heartbeat_key, f"{origin}/heartbeat", 0x04)
-    if log_key == heartbeat_key:
+    log_key = _note_key("log key", Verifier, request.log_key, origin)
+    heartbeat_key = _note_key("heartbeat key", CosignatureVerifier, request.heartbeat_key, f"{origin}/heartbeat")
+    if log_key.public_key == heartbeat_key.public_key:
         raise AdmissionError("the log key and the heartbeat key must be two keys (C2SP tlog-cosignature)")
     try:
-        transport_key = nkey.public_key_bytes(request.transport_key)
+        proven = nkey.verify(request.transport_key, statement, _signature(request.proofs.transport))
     except nkey.NkeyError as error:
         raise AdmissionError(f"the transport key is wrong: {error}") from error
-    _verify("log key", log_key, statement, request.proofs.log)
-    _verify("heartbeat key", heartbeat_key, statement, request.proofs.heartbeat)
-    _verify("transport key", transport_key, statement, request.proofs.transport)
+    _require_proof("transport key", proven)
+    _require_proof("log key", log_key.has_signed(statement, _signature(request.proofs.log)))
+    _require_proof("heartbeat key", heartbeat_key.has_signed(statement, _signature(request.proofs.heartbeat)))
 
 
-def _note_key(what: str, text: str, name: str, kind: int) -> bytes:
-    """Return the raw key of a verifier key `name+hash+base64(type ‖ key)` (C2SP signed-note, verifier keys)."""
+def _note_key(what: str, kind: type[Verifier], text: str, name: str) -> Verifier:
     try:
-        verifier = Verifier.parse(text)
+        key = kind.parse(text)
     except NoteError as error:
-        raise AdmissionError(f"the {what} is not a verifier key: {error}") from error
-    raw = base64.b64decode(text.split("+", 2)[2])
-    if verifier.name != name:
+        raise AdmissionError(f"the {what} is wrong: {error}") from error
+    if key.name != name:
         raise AdmissionError(f"the {what} must be named {name}")
-    if raw[0] != kind:
-        raise AdmissionError(f"the {what} must be an Ed25519 key of type 0x{kind:02x}")
-    return raw[1:]
+    return key
 
 
-def _verify(what: str, key: bytes, statement: bytes, proof: str) -> None:
-    try:
-        Ed25519PublicKey.from_public_bytes(key).verify(base64.b64decode(proof, validate=True), statement)
-    except (InvalidSignature, ValueError) as error:
-        raise AdmissionError(f"the {what} is not proven: its signature over the request does not verify") from error
+def _require_proof(what: str, holds: bool) -> None:  # a fact, not a flag
+    if not holds:
+        raise AdmissionError(f"the {what} is not proven: its signature over the request does not verify")
+
+
+def _signature(text: str) -> bytes:
+    return base64.b64decode(text, validate=True)
 
 
 def _text(signature: bytes) -> str:

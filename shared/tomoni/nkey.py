@@ -8,6 +8,8 @@ import secrets
 from typing import cast
 
 import nkeys
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 _USER_KEY_BYTES = 35
 
@@ -29,6 +31,15 @@ def public_nkey(seed: str) -> str:
 def sign(seed: str, message: bytes) -> bytes:
     """Return the raw Ed25519 signature of a message by a seed's key."""
     return _pair(seed).sign(message)
+
+
+def verify(nkey: str, message: bytes, signature: bytes) -> bool:
+    """Tell whether a public nkey's holder signed a message; raise NkeyError where the text is no user nkey."""
+    try:
+        Ed25519PublicKey.from_public_bytes(public_key_bytes(nkey)).verify(signature, message)
+    except InvalidSignature:
+        return False
+    return True
 
 
 def public_key_bytes(nkey: str) -> bytes:
