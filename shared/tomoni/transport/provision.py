@@ -1,0 +1,118 @@
+"""Making the streams and their durable consumers: what the provisioner does, and nothing changes afterwards.
+
+Only creation is used: a stream that exists with the same configuration is left as it is, with another one it is an
+error. STREAM.UPDATE with `max_msgs=2` would wipe a history in spite of `deny_delete` and `deny_purge`, so no user
+of the hub may send it (docs/decisions/0023).
+"""
+
+from collections.abc import Mapping
+from typing import Final
+
+import msgspec
+
+from tomoni.transport.connection import Connection
+from tomoni.transport.errors import TransportError
+from tomoni.transport.subjects import EVENTS, HEARTBEATS, INTAKE, MAX_MESSAGE_BYTES, RECEIPTS
+
+_NANOSECONDS: Final = 1_000_000_000
+SMALL_STREAM_BYTES: Final = 64 * 1024 * 1024
+"""HEARTBEATS and RECEIPTS hold one small message a jurisdiction: 1,788 × 4 KiB, with room."""
+
+Config = dict[str, object]
+
+
+class ProvisionError(TransportError):
+    """A stream or consumer is there with another configuration than ours, or cannot be made."""
+
+
+class StreamLimits(msgspec.Struct, frozen=True, kw_only=True):
+    """How much the EVENTS stream holds before it pushes back, and on how many servers."""
+
+    events_bytes: int = 1_500_000_000
+    messages_per_jurisdiction: int = 200_000
+    replicas: int = 1
+
+
+class _Error(msgspec.Struct):
+    err_code: int = 0
+
+
+class _Answer(msgspec.Struct):
+    error: _Error | None = None
+
+
+def stream_configs(limits: StreamLimits) -> list[Config]:
+    """Return the configurations of the three streams, as STREAM.CREATE takes them."""
+    common: Config = {
+        "retention": "limits",
+        "storage": "file",
+        "num_replicas": limits.replicas,
+        "max_msgs": -1,
+        "max_age": 0,
+        "duplicate_window": _NANOSECONDS // 10,
+        "deny_delete": True,
+        "allow_direct": True,
+        "allow_rollup_hdrs": False,
+        "allow_msg_ttl": False,
+    }
+    events: Config = {
+        "name": EVENTS,
+        "subjects": ["registry.events.*"],
+        "discard": "new",
+        "discard_new_per_subject": True,
+        "max_msgs_per_subject": limits.messages_per_jurisdiction,
+        "max_bytes": limits.events_bytes,
+        "max_msg_size": MAX_MESSAGE_BYTES,
+        "max_consumers": 2,
+        "deny_purge": True,
+        "allow_atomic": True,
+    }
+    latest: Config = {
+        "discard": "old",
+        "max_msgs_per_subject": 1,
+        "max_bytes": SMALL_STREAM_BYTES,
+        "max_msg_size": 4096,
+        "max_consumers": 2,
+        "deny_purge": False,
+        "allow_atomic": False,
+    }
+    return [
+        common | events,
+        common | latest | {"name": HEARTBEATS, "subjects": ["registry.heartbeats.*"]},
+        common | latest | {"name": RECEIPTS, "subjects": ["registry.receipts.*"]},
+    ]
+
+
+def consumer_config(replicas: int = 1) -> Config:
+    """Return the configuration of the federation's durable consumer, the same on EVENTS and HEARTBEATS."""
+    return {
+        "name": INTAKE,
+        "durable_name": INTAKE,
+        "deliver_policy": "all",
+        "ack_policy": "all",
+        "ack_wait": 30 * _NANOSECONDS,
+        "max_ack_pending": 10_000,
+        "max_deliver": -1,
+        "replay_policy": "instant",
+        "num_replicas": replicas,
+    }
+
+
+async def provision(connection: Connection, limits: StreamLimits) -> None:
+    """Create what is missing; raise ProvisionError where something is there with another configuration."""
+    for config in stream_configs(limits):
+        await _create(connection, f"$JS.API.STREAM.CREATE.{config['name']}", config, f"the stream {config['name']}")
+    for stream in (EVENTS, HEARTBEATS):
+        await _create(
+            connection,
+            f"$JS.API.CONSUMER.CREATE.{stream}.{INTAKE}",
+            {"stream_name": stream, "config": consumer_config(limits.replicas), "action": "create"},
+            f"the consumer {INTAKE} on {stream}",
+        )
+
+
+async def _create(connection: Connection, subject: str, body: Mapping[str, object], what: str) -> None:
+    answer = await connection.request(subject, msgspec.json.encode(body), timeout=10)
+    error = msgspec.json.decode(answer.data, type=_Answer).error
+    if error is not None:
+        raise ProvisionError(f"{what} cannot be made as configured (JetStream error {error.err_code})")
