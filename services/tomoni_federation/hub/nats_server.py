@@ -1,0 +1,175 @@
+"""The nats-server as a child: started, reloaded, restarted when it dies, and gone when its parent is gone."""
+
+import asyncio
+import contextlib
+import ctypes
+import os
+import signal
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final
+
+import httpx
+import msgspec
+import structlog
+
+log = structlog.get_logger()
+
+READY_SECONDS: Final = 60.0
+STOP_SECONDS: Final = 20.0
+_RESTART_SECONDS: Final = 1.0
+_PR_SET_PDEATHSIG: Final = 1
+
+
+class ServerError(Exception):
+    """The nats-server refuses its configuration or does not start."""
+
+
+class _Varz(msgspec.Struct):
+    config_digest: str = ""
+
+
+class NatsServer:
+    """One nats-server with one configuration file. `monitor_port` is its monitoring port on loopback."""
+
+    def __init__(self, binary: Path, configuration: Path, log_file: Path, monitor_port: int) -> None:
+        self._binary = binary
+        self._configuration = configuration
+        self._log_file = log_file
+        self._monitor = f"http://127.0.0.1:{monitor_port}"
+        self._process: asyncio.subprocess.Process | None = None
+        self._http = httpx.AsyncClient(timeout=2, trust_env=False)
+
+    @property
+    def pid(self) -> int:
+        """The child's process id; raise ServerError where none runs."""
+        if self._process is None or self._process.returncode is not None:
+            raise ServerError("the nats-server does not run")
+        return self._process.pid
+
+    async def start(self) -> None:
+        """Start the server and return when its streams are recovered; raise ServerError where it does not come up."""
+        digest = await self.check()
+        self._process = await asyncio.create_subprocess_exec(
+            str(self._binary),
+            "-c",
+            str(self._configuration),
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=asyncio.subprocess.DEVNULL,
+            stderr=asyncio.subprocess.DEVNULL,
+            preexec_fn=die_with_parent(),
+            start_new_session=True,  # a terminal's Ctrl-C is for us; we stop the server when we have drained
+            env={"PATH": os.environ.get("PATH", "")},
+        )
+        try:
+            await self._wait_for(digest)
+        except ServerError:
+            await self.stop()
+            raise
+        log.info("nats_server_ready", pid=self._process.pid)
+
+    async def check(self) -> str:
+        """Return the digest of the configuration file; raise ServerError where the server would refuse it."""
+        process = await asyncio.create_subprocess_exec(
+            str(self._binary),
+            "-t",
+            "-c",
+            str(self._configuration),
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.STDOUT,
+        )
+        output, _ = await process.communicate()
+        text = output.decode("utf-8", "replace").strip()
+        if process.returncode != 0:
+            raise ServerError(f"the nats-server refuses its configuration: {text}")
+        return text.rpartition("(")[2].rstrip(")")
+
+    async def reload(self) -> None:
+        """Make the running server take its configuration file again; raise ServerError where it does not."""
+        digest = await self.check()
+        os.kill(self.pid, signal.SIGHUP)
+        await self._wait_for(digest)
+
+    async def stop(self) -> None:
+        """Stop the server cleanly, or by force where it does not answer."""
+        process = self._process
+        if process is not None and process.returncode is None:
+            with contextlib.suppress(ProcessLookupError):
+                process.terminate()
+            try:
+                async with asyncio.timeout(STOP_SECONDS):
+                    await process.wait()
+            except TimeoutError:
+                log.warning("nats_server_killed", pid=process.pid)
+                process.kill()
+                await process.wait()
+        self._process = None
+
+    async def supervise(self, restarted: Callable[[], None]) -> None:
+        """Start the server again whenever it ends by itself, for ever; `restarted` is called afterwards."""
+        while True:
+            process = self._process
+            if process is not None:
+                status = await process.wait()
+                log.error("nats_server_died", status=status)
+            await asyncio.sleep(_RESTART_SECONDS)
+            try:
+                await self.start()
+            except ServerError as error:
+                log.error("nats_server_not_restarted", error=type(error).__name__)
+            else:
+                restarted()
+
+    async def require_healthy(self) -> None:
+        """Raise ServerError unless every stream and consumer works and the configuration is the one on disk."""
+        _ = self.pid
+        try:
+            answer = await self._http.get(f"{self._monitor}/healthz")
+        except httpx.HTTPError as error:
+            raise ServerError("the nats-server does not answer") from error
+        if answer.status_code != 200:
+            raise ServerError("the nats-server is not healthy")
+
+    async def close(self) -> None:
+        """Stop the server and let go of what was opened to watch it."""
+        await self.stop()
+        await self._http.aclose()
+
+    async def _wait_for(self, digest: str) -> None:
+        """Return when the server is healthy with the configuration of this digest; raise ServerError where not."""
+        deadline = asyncio.get_running_loop().time() + READY_SECONDS
+        while asyncio.get_running_loop().time() < deadline:
+            if self._process is None or self._process.returncode is not None:
+                raise ServerError(f"the nats-server does not start; its words are in {self._log_file}")
+            if await self._runs(digest):
+                return
+            await asyncio.sleep(0.02)
+        raise ServerError(f"the nats-server did not take its configuration within {READY_SECONDS:.0f} s")
+
+    async def _runs(self, digest: str) -> bool:
+        with contextlib.suppress(httpx.HTTPError, msgspec.MsgspecError):
+            varz = await self._http.get(f"{self._monitor}/varz")
+            if msgspec.json.decode(varz.content, type=_Varz).config_digest != digest:
+                return False
+            return (await self._http.get(f"{self._monitor}/healthz")).status_code == 200
+        return False
+
+
+def die_with_parent() -> Callable[[], None] | None:
+    """Return what a child runs before it becomes the server: on Linux it asks to be killed when its parent ends.
+
+    An orphan would hold port and store, and serve with a configuration that nobody reloads any more.
+    """
+    if not sys.platform.startswith("linux"):
+        return None
+    libc = ctypes.CDLL(None, use_errno=True)
+    parent = os.getpid()
+
+    def prepare() -> None:
+        libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+        if os.getppid() != parent:  # it ended before we could ask
+            os._exit(1)
+
+    return prepare

@@ -1,0 +1,9 @@
+import pytest
+
+from tests.transport.hubs import running_hub
+
+
+@pytest.fixture
+async def hub(tmp_path):
+    async with running_hub(tmp_path / "hub") as running:
+        yield running

@@ -1,0 +1,137 @@
+"""A real nats-server for tests, and the faults to put it through."""
+
+import asyncio
+import contextlib
+import os
+import shutil
+import signal
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+from tomoni.transport import Connection, Outgoing
+from tomoni.transport.provision import StreamLimits
+from tomoni_cli.embedded.nats import EmbeddedNats
+
+SHIBUYA, SETAGAYA = "131130", "131121"
+CODES = (SHIBUYA, SETAGAYA)
+
+
+class Hub(EmbeddedNats):
+    """A hub that can be killed, stopped, wiped and started again."""
+
+    async def kill(self) -> None:
+        """End the server as a power cut would, its files as they are."""
+        process = self.server._process
+        assert process is not None
+        process.kill()
+        await process.wait()
+
+    async def start(self) -> None:
+        await self.server.start()
+
+    async def wipe(self) -> None:
+        """Lose every stream, and come back empty."""
+        await self.server.stop()
+        shutil.rmtree(self.folder / "js")
+        await self.server.start()
+        await self.provision()
+
+    async def reload(self) -> None:
+        self.write_configuration()
+        await self.server.reload()
+
+    @contextlib.contextmanager
+    def paused(self):
+        """Stop the server's process where it stands."""
+        pid = self.server.pid
+        os.kill(pid, signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGCONT)
+
+
+@asynccontextmanager
+async def running_hub(folder: Path, limits: StreamLimits | None = None) -> AsyncIterator[Hub]:
+    async with Hub(folder, CODES, limits) as hub:
+        yield hub
+
+
+@asynccontextmanager
+async def node(hub: EmbeddedNats, code: str = SHIBUYA, url: str | None = None) -> AsyncIterator[Connection]:
+    async with Connection(hub.node_endpoint(code, url)) as connection:
+        await connection.wait_connected(10)
+        yield connection
+
+
+@asynccontextmanager
+async def federation(hub: EmbeddedNats) -> AsyncIterator[Connection]:
+    async with Connection(hub.federation_endpoint()) as connection:
+        await connection.wait_connected(10)
+        yield connection
+
+
+def entries(first: int, count: int) -> list[Outgoing]:
+    return [
+        Outgoing(b"entry %d" % n, {"Tomoni-Kind": "entry", "Tomoni-Position": str(n)})
+        for n in range(first, first + count)
+    ]
+
+
+async def eventually(condition: Callable[[], bool], within: float = 30.0) -> None:
+    """Wait for a condition; the limit only says when to give up."""
+    async with asyncio.timeout(within):
+        while not condition():  # noqa: ASYNC110  # the condition lies in another process
+            await asyncio.sleep(0.01)
+
+
+class Proxy:
+    """A TCP proxy that can swallow what the server says, or cut everybody off."""
+
+    def __init__(self, port: int) -> None:
+        self._target = port
+        self.swallow_answers = False
+        self.port = 0
+        self._writers: list[asyncio.StreamWriter] = []
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    async def __aenter__(self) -> "Proxy":
+        self._server = await asyncio.start_server(self._accept, "127.0.0.1", 0)
+        self.port = self._server.sockets[0].getsockname()[1]
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        self._server.close()
+        self.cut()
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    @property
+    def url(self) -> str:
+        return f"nats://127.0.0.1:{self.port}"
+
+    def cut(self) -> None:
+        for writer in self._writers:
+            writer.transport.abort()
+        self._writers.clear()
+
+    async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        up_reader, up_writer = await asyncio.open_connection("127.0.0.1", self._target)
+        self._writers += [writer, up_writer]
+        self._run(self._pump(reader, up_writer, answers=False))
+        self._run(self._pump(up_reader, writer, answers=True))
+
+    def _run(self, pumping) -> None:
+        self._tasks.add(asyncio.create_task(pumping))
+
+    async def _pump(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, *, answers: bool) -> None:
+        with contextlib.suppress(OSError):
+            while data := await reader.read(65536):
+                if answers and self.swallow_answers:
+                    continue
+                writer.write(data)
+                await writer.drain()
+            writer.close()
