@@ -1,0 +1,1 @@
+"""Arrangements: whose certificates count here, for what and from when."""

@@ -1,0 +1,1 @@
+"""Certificates: issue, confirm, reissue, revoke, reinstate, correct, and read them."""

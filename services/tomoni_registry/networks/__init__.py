@@ -1,0 +1,1 @@
+"""Networks of jurisdictions: joining and leaving."""

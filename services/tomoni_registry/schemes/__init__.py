@@ -1,0 +1,1 @@
+"""The scheme (制度) a jurisdiction offers, and the rules it applies to applications."""
