@@ -1,0 +1,59 @@
+"""The command `tomoni bench`: which rows to run, at what size, and how to print them."""
+
+import asyncio
+import sys
+import tempfile
+from collections.abc import Callable, Coroutine, Mapping
+from importlib import import_module
+from pathlib import Path
+from typing import Annotated, Literal, cast
+
+import msgspec
+from cyclopts import App, Parameter
+from rich.console import Console
+from rich.table import Table
+
+from tomoni_cli.bench.rows import Row
+
+app = App(name="bench", help="Measure speed against limits taken in the same run.")
+
+RowName = Literal["append", "relay", "verify", "intake", "status"]
+Run = Callable[[Path, int], Coroutine[None, None, list[Row]]]
+
+MODULES: Mapping[RowName, str] = {
+    "append": "tomoni_cli.bench.append",
+    "relay": "tomoni_cli.bench.relay",
+    "verify": "tomoni_cli.bench.verify",
+    "intake": "tomoni_cli.bench.intake",
+    "status": "tomoni_cli.bench.status",
+}
+
+
+@app.default
+def bench(
+    *names: RowName,
+    entries: Annotated[int, Parameter(help="Entries, events or documents to work on.")] = 100_000,
+    json: Annotated[bool, Parameter(help="Print a JSON array instead of a table.")] = False,
+) -> None:
+    """Run the named rows, or all: append, relay, verify, intake, status."""
+    rows: list[Row] = []
+    for name in names or MODULES:
+        print(f"measuring {name} …", file=sys.stderr)  # noqa: T201  # the command line talks to people
+        run = cast("Run", import_module(MODULES[name]).run)
+        with tempfile.TemporaryDirectory(prefix="tomoni-bench-") as folder:
+            Path(folder).chmod(0o755)  # as root, PostgreSQL runs as `nobody` and must reach its own folder below
+            rows += asyncio.run(run(Path(folder), entries))
+    if json:
+        print(msgspec.json.encode(rows).decode())  # noqa: T201
+    else:
+        Console().print(as_table(rows))
+
+
+def as_table(rows: list[Row]) -> Table:
+    """Return the rows as a table for people."""
+    table = Table("work", "ours", "limit", "unit", "ratio", "to reach")
+    for row in rows:
+        colour = "green" if row.ratio >= row.reach else "red"
+        ratio = f"[{colour}]{row.ratio:.2f}[/]"
+        table.add_row(row.name, f"{row.value:,.0f}", f"{row.limit:,.0f}", row.unit, ratio, f"{row.reach:.2f}")
+    return table

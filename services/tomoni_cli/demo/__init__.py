@@ -1,0 +1,1 @@
+"""The demonstration: a federation and five towns on one machine, and a tour of them."""

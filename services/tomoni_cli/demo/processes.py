@@ -1,0 +1,100 @@
+"""The demonstration's own processes: each a `tomoni …` command with its log file, stopped in the reverse order."""
+
+import ctypes
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import httpx
+
+STOP_SECONDS = 25
+READY_SECONDS = 60
+_PR_SET_PDEATHSIG = 1
+
+
+class ProcessError(Exception):
+    """A process of the demonstration did not start or stop as it should; the text names its log."""
+
+
+class Process:
+    """One long-running `tomoni` command. `url` is where its HTTP answers."""
+
+    def __init__(self, name: str, arguments: Sequence[str], url: str, log: Path) -> None:
+        self.name = name
+        self.url = url
+        self.log = log
+        self._arguments = [sys.executable, "-m", "tomoni_cli.main", *arguments]
+        self._child: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        """Start the process and return at once; `wait_ready` waits for it."""
+        if self._child is not None and self._child.poll() is None:
+            raise ProcessError(f"{self.name} is running already")
+        with self.log.open("ab") as log:
+            self._child = subprocess.Popen(  # noqa: S603  # our own command
+                self._arguments,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,  # Ctrl-C in the terminal is for us, who stop the others in order
+                preexec_fn=_die_with_parent(),  # noqa: PLW1509  # no thread of ours runs when processes are started
+            )
+
+    def wait_ready(self, path: str = "/health/ready") -> None:
+        """Return when the process answers that it is ready; raise ProcessError where it ends or takes too long."""
+        deadline = time.monotonic() + READY_SECONDS
+        while time.monotonic() < deadline:
+            if self._child is None or self._child.poll() is not None:
+                raise ProcessError(f"{self.name} ended at its start; see {self.log}")
+            try:
+                if httpx.get(self.url + path, timeout=6, trust_env=False).status_code == 200:
+                    return
+            except httpx.TransportError:
+                pass
+            time.sleep(0.05)
+        raise ProcessError(f"{self.name} did not become ready in {READY_SECONDS} s; see {self.log}")
+
+    def stop(self) -> None:
+        """Stop the process as an operator would (SIGTERM); by force where it does not end."""
+        if self._child is None:
+            return
+        self._child.terminate()
+        try:
+            self._child.wait(STOP_SECONDS)
+        except subprocess.TimeoutExpired:
+            self._child.kill()
+            self._child.wait()
+            raise ProcessError(f"{self.name} did not stop in {STOP_SECONDS} s and was killed; see {self.log}") from None
+        finally:
+            self._child = None
+
+    def kill(self) -> None:
+        """Kill the process with -9, as a crash would."""
+        if self._child is not None:
+            self._child.kill()
+            self._child.wait()
+            self._child = None
+
+    @property
+    def pid(self) -> int | None:
+        """The process id while it runs."""
+        return None if self._child is None else self._child.pid
+
+
+def _die_with_parent() -> Callable[[], None]:
+    """Return what the child does before it becomes the command: ask Linux for SIGTERM when the parent is gone."""
+    libc = ctypes.CDLL(None)
+    prctl = getattr(libc, "prctl", None)
+    parent = os.getpid()
+
+    def before_exec() -> None:
+        if prctl is not None:
+            prctl(_PR_SET_PDEATHSIG, int(signal.SIGTERM), 0, 0, 0)
+            if os.getppid() != parent:  # it died between the fork and the request
+                os.kill(os.getpid(), signal.SIGTERM)
+
+    return before_exec
