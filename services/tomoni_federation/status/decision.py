@@ -1,0 +1,137 @@
+"""The status of a document: a pure decision over what was projected of its certificate and how fresh that is.
+
+An outage costs availability and never a trust decision: what is older than the caller's purpose allows is `unknown`,
+and so is `not-found` from a stale log. Days begin at midnight in Japan.
+"""
+
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+from typing import Literal
+
+from tomoni.times import day_in_japan, midnight_in_japan
+
+Status = Literal["valid", "conditional", "replaced", "not-valid", "not-found", "unknown"]
+
+Reason = Literal[
+    "issuer-not-admitted",
+    "issuer-quarantined",
+    "issuer-halted",
+    "issuer-unknown-event",
+    "certificate-unknown-event",
+    "never-proven",
+    "stale",
+    "conditional-lapse-unproven",
+]
+"""Why a status is unknown."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Certificate:
+    """What the read model holds of a certificate; days are days in Japan."""
+
+    kind: str
+    certified_on: date
+    conditional_until: date | None = None
+    """The last day on which a mover's certificate counts without the move proven."""
+    confirmed_on: date | None = None
+    effect: str | None = None
+    """`ended` or `void` once revoked."""
+    effective_on: date | None = None
+    """The first day on which a revoked certificate no longer counts."""
+    unknown: bool = False
+    """An event of an unknown type is about it."""
+    first_position: int
+    last_position: int
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Document:
+    """A document found in the read model, with its certificate."""
+
+    certificate: Certificate
+    current: bool
+    """False once another document was issued in its place."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class IssuerView:
+    """What is known of an issuer's log in the snapshot the document was read in."""
+
+    state: str | None
+    """`open`, `suspended` or `quarantined`; None: not admitted."""
+    fresh_as_of: datetime | None = None
+    halted: bool = False
+    """A proven entry could not be applied; everything after it is missing."""
+    unknown: bool = False
+    """An event of an unknown type is about the whole log."""
+    missing_unknown: bool = False
+    """An event of an unknown type is about a certificate: a document not found may be one it issued."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Answer:
+    """The status, how fresh it is, and where it is unknown why, with what was last proven."""
+
+    status: Status
+    fresh_as_of: datetime | None
+    reason: Reason | None = None
+    last_proven: Status | None = None
+    """With `stale`: what held at `fresh_as_of`, for the reader's judgement; never to be taken as valid."""
+
+
+def decide(document: Document | None, issuer: IssuerView, *, max_age: timedelta, now: datetime, on: date) -> Answer:
+    """Return the status of a document on a day in Japan, from a log no older than `max_age` at `now`."""
+    fresh = issuer.fresh_as_of
+    if (reason := _untrusted(issuer)) is not None:
+        return Answer(status="unknown", fresh_as_of=fresh, reason=reason)
+    if fresh is None:
+        return Answer(status="unknown", fresh_as_of=None, reason="never-proven")
+    if now - fresh > max_age:
+        then = _on_day(document, issuer, day_in_japan(fresh), fresh)
+        return Answer(status="unknown", fresh_as_of=fresh, reason="stale", last_proven=then.status)
+    return _on_day(document, issuer, on, fresh)
+
+
+def _untrusted(issuer: IssuerView) -> Reason | None:
+    if issuer.state is None:
+        return "issuer-not-admitted"
+    if issuer.state == "quarantined":
+        return "issuer-quarantined"
+    if issuer.halted:
+        return "issuer-halted"
+    return "issuer-unknown-event" if issuer.unknown else None
+
+
+def _on_day(document: Document | None, issuer: IssuerView, on: date, fresh: datetime) -> Answer:
+    if document is None and not issuer.missing_unknown:
+        return Answer(status="not-found", fresh_as_of=fresh)
+    if document is None or document.certificate.unknown:
+        return Answer(status="unknown", fresh_as_of=fresh, reason="certificate-unknown-event")
+    certificate = document.certificate
+    condition = _condition(certificate, on, fresh)
+    if has_ended(certificate, on) or on < certificate.certified_on or condition == "not-valid":
+        return Answer(status="not-valid", fresh_as_of=fresh)
+    if not document.current:
+        return Answer(status="replaced", fresh_as_of=fresh)
+    if condition == "unknown":
+        return Answer(status="unknown", fresh_as_of=fresh, reason="conditional-lapse-unproven")
+    return Answer(status=condition, fresh_as_of=fresh)
+
+
+def has_ended(certificate: Certificate, on: date) -> bool:
+    """Return whether a certificate was revoked with effect on or before a day; void counts from the start."""
+    if certificate.effect == "void":
+        return True
+    return certificate.effective_on is not None and certificate.effective_on <= on
+
+
+def _condition(
+    certificate: Certificate, on: date, fresh: datetime
+) -> Literal["valid", "conditional", "not-valid", "unknown"]:
+    """Judge the mover's term: past its last day the proof of the move may be on its way until we are fresher."""
+    until = certificate.conditional_until
+    if until is None or certificate.confirmed_on is not None:
+        return "valid"
+    if on <= until:
+        return "conditional"
+    return "not-valid" if fresh >= midnight_in_japan(until + timedelta(days=1)) else "unknown"

@@ -1,0 +1,152 @@
+from dataclasses import replace
+
+import pytest
+
+from tests.federation.test_status_decision import CURRENT, DAY, TODAY, having
+from tomoni_federation.recognition.decision import TEXTS, Arrangement, Entry, Question, ReceiverView, decide
+from tomoni_federation.status.decision import Answer
+
+SHIBUYA, SETAGAYA, YOKOHAMA = "131130", "131121", "141003"
+VALID = Answer(status="valid", fresh_as_of=None)
+QUESTION = Question(issuer=SHIBUYA, receiver=SETAGAYA, service="public-housing", on=TODAY)
+HOUSING = Arrangement(
+    id="a" * 8,
+    position=5,
+    pattern="E",
+    codes=frozenset({SHIBUYA}),
+    prefecture=None,
+    network=None,
+    kinds=frozenset({"partnership"}),
+    services=frozenset({"public-housing"}),
+    effective_from=TODAY - 10 * DAY,
+    effective_until=None,
+    withdrawn_on=None,
+    withdrawn_position=None,
+    conditions=("identity-document",),
+    precedence=0,
+    keeps_recognised=False,
+)
+CONTINUATION = replace(HOUSING, id="b" * 8, pattern="B", services=frozenset({"new-certificate"}))
+
+
+def ask(*arrangements, question=QUESTION, document=CURRENT, status=VALID, **receiver):
+    return decide(question, document, status, ReceiverView(known=True, arrangements=arrangements, **receiver))
+
+
+def test_a_covered_service_is_recognised_with_its_conditions_and_the_entries_that_decided():
+    decision = ask(HOUSING)
+    assert (decision.outcome, decision.pattern, decision.conditions) == ("recognised", "E", ("identity-document",))
+    assert decision.entries == (Entry(log=SHIBUYA, position=3), Entry(log=SETAGAYA, position=5))
+    assert decision.reasons == ("arrangement-applies",)
+
+
+def test_a_continuation_opens_a_new_certificate_and_no_other_service():
+    continuing = replace(QUESTION, service="new-certificate")
+    assert ask(CONTINUATION, question=continuing).pattern == "B"
+    assert ask(CONTINUATION).reasons == ("service-not-covered",)
+
+
+def test_the_issuer_recognises_its_own_certificate_without_any_arrangement():
+    own = replace(QUESTION, receiver=SHIBUYA)
+    decision = decide(own, CURRENT, VALID, ReceiverView(known=False))
+    assert (decision.outcome, decision.reasons) == ("recognised", ("own-certificate",))
+
+
+@pytest.mark.parametrize(
+    ("status", "outcome"),
+    [
+        ("not-valid", "not-recognised"),
+        ("replaced", "not-recognised"),
+        ("not-found", "not-recognised"),
+        ("unknown", "unknown"),
+    ],
+)
+def test_without_a_valid_document_no_arrangement_helps(status, outcome):
+    decision = ask(HOUSING, status=Answer(status=status, fresh_as_of=None))
+    assert (decision.outcome, decision.reasons) == (outcome, (f"status-{status}",))
+
+
+def test_a_conditional_certificate_is_recognised_and_said_to_be_conditional():
+    decision = ask(HOUSING, status=Answer(status="conditional", fresh_as_of=None))
+    assert (decision.outcome, decision.reasons) == ("recognised", ("arrangement-applies", "certificate-conditional"))
+
+
+LAST = replace(HOUSING, effective_until=TODAY)
+ENDED = replace(HOUSING, effective_until=TODAY - DAY)
+WITHDRAWN = replace(HOUSING, withdrawn_on=TODAY, withdrawn_position=9)
+
+
+@pytest.mark.parametrize(
+    ("arrangement", "reason"),
+    [
+        (replace(HOUSING, effective_from=TODAY), "arrangement-applies"),
+        (replace(HOUSING, effective_from=TODAY + DAY), "date-not-covered"),
+        (LAST, "arrangement-applies"),
+        (ENDED, "date-not-covered"),
+        (WITHDRAWN, "date-not-covered"),
+        (replace(WITHDRAWN, withdrawn_on=TODAY + DAY), "arrangement-applies"),
+        (replace(ENDED, keeps_recognised=True), "kept-recognised"),
+        (replace(WITHDRAWN, keeps_recognised=True), "kept-recognised"),
+        (replace(HOUSING, kinds=frozenset({"familyship"})), "kind-not-covered"),
+        (replace(HOUSING, services=frozenset({"nursery"})), "service-not-covered"),
+        (replace(HOUSING, codes=frozenset({YOKOHAMA})), "no-arrangement"),
+        (replace(HOUSING, codes=frozenset(), prefecture="13"), "arrangement-applies"),
+        (replace(HOUSING, codes=frozenset(), prefecture="14"), "no-arrangement"),
+        (replace(HOUSING, codes=frozenset(), network="national"), "no-arrangement"),
+        (replace(HOUSING, pattern="C"), "pattern-undecided"),
+        (replace(HOUSING, unknown=True), "arrangement-unknown"),
+    ],
+)
+def test_dates_kinds_services_and_issuers_rule(arrangement, reason):
+    decision = ask(arrangement)
+    assert decision.reasons[0] == reason
+    assert decision.outcome == {
+        "arrangement-applies": "recognised",
+        "kept-recognised": "recognised",
+        "pattern-undecided": "unknown",
+        "arrangement-unknown": "unknown",
+    }.get(reason, "not-recognised")
+
+
+def test_an_arrangement_keeps_only_what_was_certified_before_it_ended():
+    kept = replace(ENDED, keeps_recognised=True)
+    assert ask(kept, document=having(certified_on=TODAY)).reasons == ("date-not-covered",)
+
+
+def test_an_arrangement_withdrawn_before_it_began_keeps_nothing():
+    never = replace(HOUSING, withdrawn_on=HOUSING.effective_from, withdrawn_position=6, keeps_recognised=True)
+    assert ask(never).outcome == "not-recognised"
+
+
+def test_the_higher_precedence_prevails_then_the_newer_then_the_identity():
+    newer = replace(HOUSING, id="n", effective_from=TODAY - DAY)
+    higher = replace(HOUSING, id="h", precedence=1, conditions=("both-present",))
+    assert ask(HOUSING, newer).arrangement == "n"
+    assert ask(HOUSING, newer, higher).arrangement == "h"
+    assert ask(replace(HOUSING, id="z"), replace(HOUSING, id="c")).arrangement == "c"
+
+
+def test_a_shared_network_names_its_members():
+    networked = replace(HOUSING, codes=frozenset(), network="national")
+    both_in = replace(QUESTION, shared_networks=frozenset({"national"}))
+    assert ask(networked, question=both_in).outcome == "recognised"
+
+
+def test_what_the_receiver_declared_must_be_known():
+    assert decide(QUESTION, CURRENT, VALID, ReceiverView(known=False)).reasons == ("receiver-unknown",)
+    assert ask(HOUSING, unreadable=True).reasons == ("arrangement-unknown",)
+
+
+def test_every_miss_is_told_and_its_entries_are_shown_to_auditors():
+    decision = ask(replace(HOUSING, services=frozenset({"nursery"})), WITHDRAWN)
+    assert decision.reasons == ("date-not-covered", "service-not-covered")
+    assert Entry(log=SETAGAYA, position=9) in decision.entries
+
+
+def test_a_valid_status_without_a_document_is_a_defect_and_never_an_answer():
+    with pytest.raises(ValueError, match="belongs to a document"):
+        decide(QUESTION, None, VALID, ReceiverView(known=True))
+
+
+def test_every_reason_has_words():
+    assert all(text.endswith((".", "!")) for text in TEXTS.values())
