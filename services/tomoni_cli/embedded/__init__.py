@@ -1,0 +1,1 @@
+"""Servers that come from wheels and live and die with the process that started them."""
