@@ -88,11 +88,13 @@ async def eventually(condition: Callable[[], bool], within: float = 30.0) -> Non
 
 
 class Proxy:
-    """A TCP proxy that can swallow what the server says, or cut everybody off."""
+    """A TCP proxy that can swallow what the server says, stall connections, or cut everybody off."""
 
     def __init__(self, port: int) -> None:
         self._target = port
         self.swallow_answers = False
+        self._stalled: set[asyncio.StreamReader] = set()
+        self._readers: set[asyncio.StreamReader] = set()
         self.port = 0
         self._writers: list[asyncio.StreamWriter] = []
         self._tasks: set[asyncio.Task[None]] = set()
@@ -118,6 +120,10 @@ class Proxy:
             writer.transport.abort()
         self._writers.clear()
 
+    def stall(self) -> None:
+        """Read nothing more from the connections there are, and leave them open; new ones work."""
+        self._stalled |= self._readers
+
     async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         up_reader, up_writer = await asyncio.open_connection("127.0.0.1", self._target)
         self._writers += [writer, up_writer]
@@ -129,7 +135,10 @@ class Proxy:
 
     async def _pump(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, *, answers: bool) -> None:
         with contextlib.suppress(OSError):
+            self._readers.add(reader)
             while data := await reader.read(65536):
+                if reader in self._stalled:
+                    await asyncio.Event().wait()
                 if answers and self.swallow_answers:
                     continue
                 writer.write(data)

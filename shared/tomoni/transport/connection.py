@@ -123,6 +123,9 @@ class Connection:
         try:
             async with asyncio.timeout(timeout):
                 await self._connected.wait()
+                while not self.is_connected:  # lost, and the supervisor has not looked yet
+                    await asyncio.sleep(_WATCH_SECONDS)
+                    await self._connected.wait()
         except TimeoutError as error:
             raise NotConnectedError("the hub cannot be reached") from error
 
