@@ -1,0 +1,252 @@
+"""Verification of a whole C2SP tlog-tiles log, whatever its entries are.
+
+The signed checkpoint authenticates the hashes of the tree's right edge, these the full tiles below them, and the tiles
+of level 0 the entries. Reading from the root down, each hash is known to be the signed one before it is compared with
+what lies under it, so the first difference found is at fault: an entry whose hash is not the signed one, or a tile
+that the signed tree does not have. No more than one tile of each level is held at a time.
+"""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from tomoni.tlog.checkpoint import Checkpoint, open_checkpoint, parse_checkpoint
+from tomoni.tlog.keys import NoteError
+from tomoni.tlog.merkle import CompactRange, leaf_hashes
+from tomoni.tlog.note import Verifier, read_note
+from tomoni.tlog.tiles import (
+    TILE_HEIGHT,
+    TILE_WIDTH,
+    EntryBundle,
+    Tile,
+    TileError,
+    decode_bundle,
+    decode_tile,
+    tile_root,
+    tile_width,
+)
+
+CHECKPOINT_PATH = "checkpoint"
+"""The path of the checkpoint below the log's prefix (C2SP tlog-tiles, "Checkpoints")."""
+
+Fetch = Callable[[str], bytes]
+"""Gives the bytes at a path below the log's prefix; raises NotPublishedError when the log has none there."""
+
+
+class NotPublishedError(Exception):
+    """A log publishes nothing at a path."""
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """The first thing wrong with a log: where it is, what the signed tree requires there, and what is there instead.
+
+    `position` is that of the entry, or of the first entry under a hash; None when no single place is at fault.
+    """
+
+    path: str
+    position: int | None
+    expected: str
+    found: str
+
+
+class LogFaultError(Exception):
+    """A log is not what its checkpoint says. `fault` tells where."""
+
+    def __init__(self, fault: Fault) -> None:
+        super().__init__(f"{fault.path}: expected {fault.expected}, found {fault.found}")
+        self.fault = fault
+
+
+def verify_checkpoint(fetch: Fetch, verifiers: Sequence[Verifier], origin: str | None = None) -> Checkpoint:
+    """Return the checkpoint that a log publishes, signed by one of the keys; raise LogFaultError when it is not so.
+
+    Without an origin any is accepted: the key alone then tells which log it is, so the caller should show the origin.
+    """
+    try:
+        data = fetch(CHECKPOINT_PATH)
+    except NotPublishedError as error:
+        raise LogFaultError(Fault(CHECKPOINT_PATH, None, "a signed checkpoint", "nothing published")) from error
+    try:
+        wanted = origin or parse_checkpoint(read_note(data).text).origin
+        return open_checkpoint(data, wanted, verifiers)
+    except NoteError as error:
+        raise LogFaultError(Fault(CHECKPOINT_PATH, None, "a checkpoint signed by the key", str(error))) from error
+
+
+def verify_tree(checkpoint: Checkpoint, fetch: Fetch, on_progress: Callable[[int], None] | None = None) -> None:
+    """Raise LogFaultError unless all tiles and entries of a log are those of a checkpoint already verified.
+
+    `fetch` is asked for the paths of `reading_order`, in that order; at a fault for some more around it, and for the
+    full tile or bundle where a partial one is gone (C2SP tlog-tiles, "Partial Tiles"). `on_progress` is told how many
+    entries are verified after each bundle.
+    """
+    reader = _Reader(checkpoint.size, fetch)
+    tree = _SignedHashes(checkpoint, reader)
+    for name in _below_edge(checkpoint.size):
+        match name:
+            case Tile():
+                tree.enter(name)
+            case EntryBundle():
+                tree.check_entries(name)
+                if on_progress is not None:
+                    on_progress(name.index * TILE_WIDTH + name.width)
+
+
+def reading_order(size: int) -> Iterator[Tile | EntryBundle]:
+    """Give every tile and bundle of a log of a size in the order in which `verify_tree` reads them.
+
+    First the partial tiles at the right edge, the highest level's first: together they are the root. Then, from left
+    to right, each full tile before what lies under it.
+    """
+    yield from _edge(size)
+    yield from _below_edge(size)
+
+
+def _edge(size: int) -> Iterator[Tile]:
+    for level in reversed(range(_levels(size))):
+        index, width = divmod(size >> TILE_HEIGHT * level, TILE_WIDTH)
+        if width:
+            yield Tile(level, index, width)
+
+
+def _below_edge(size: int) -> Iterator[Tile | EntryBundle]:
+    levels = _levels(size)
+    for index in range(-(-size // TILE_WIDTH)):
+        for level in reversed(range(levels)):
+            above, inside = divmod(index, 1 << TILE_HEIGHT * level)
+            if inside == 0 and tile_width(level, above, size) == TILE_WIDTH:
+                yield Tile(level, above)
+        yield EntryBundle(index, tile_width(0, index, size))
+
+
+def _levels(size: int) -> int:
+    return -(-size.bit_length() // TILE_HEIGHT)
+
+
+class _Reader:
+    """Reads the tiles and bundles of a log of one size."""
+
+    def __init__(self, size: int, fetch: Fetch) -> None:
+        self.size = size
+        self._fetch = fetch
+
+    def hashes(self, tile: Tile) -> list[bytes]:
+        """Return the hashes of a tile."""
+        data, width = self._read(tile)
+        try:
+            return decode_tile(data, width)[: tile.width]
+        except TileError as error:
+            raise LogFaultError(_fault_of(tile, f"{width} hashes", str(error))) from error
+
+    def entries(self, bundle: EntryBundle) -> list[bytes]:
+        """Return the entries of a bundle."""
+        data, width = self._read(bundle)
+        try:
+            return decode_bundle(data, width)[: bundle.width]
+        except TileError as error:
+            raise LogFaultError(_fault_of(bundle, f"{width} entries", str(error))) from error
+
+    def hashes_from_below(self, tile: Tile) -> list[bytes]:
+        """Return what the hashes of a tile must be by what is published under it: its entries, or its tiles."""
+        if tile.level == 0:
+            return leaf_hashes(self.entries(EntryBundle(tile.index, tile.width)))
+        first = tile.index * TILE_WIDTH
+        return [tile_root(self.hashes(Tile(tile.level - 1, first + place))) for place in range(tile.width)]
+
+    def _read(self, name: Tile | EntryBundle) -> tuple[bytes, int]:
+        """Return the bytes of a tile or bundle and the width they have: full ones replace partial ones that are gone."""
+        for candidate in dict.fromkeys((name, replace(name, width=TILE_WIDTH))):
+            try:
+                return self._fetch(candidate.path), candidate.width
+            except NotPublishedError:
+                continue
+        what = "hashes" if isinstance(name, Tile) else "entries"
+        raise LogFaultError(_fault_of(name, f"{name.width} {what}", "nothing published"))
+
+
+class _SignedHashes:
+    """The hashes known to be under the signature: the right edge, and each level's full tile over the place reached."""
+
+    def __init__(self, checkpoint: Checkpoint, reader: _Reader) -> None:
+        """Read the right edge; raise LogFaultError unless its hashes lead to the signed root."""
+        self._reader = reader
+        self._edge = {tile.level: reader.hashes(tile) for tile in _edge(reader.size)}
+        self._open: dict[int, list[bytes]] = {}
+        found = _root_above(reader.size, self._edge)
+        if found != checkpoint.root:
+            raise LogFaultError(self._explain_root(checkpoint.root, found))
+
+    def enter(self, tile: Tile) -> None:
+        """Read a full tile; raise LogFaultError unless its hash is the signed one in the tile above."""
+        hashes = self._reader.hashes(tile)
+        above, place = divmod(tile.index, TILE_WIDTH)
+        signed = self._row(tile.level + 1, above)[place]
+        if tile_root(hashes) != signed:
+            raise LogFaultError(self._explain_tile(tile, hashes, signed))
+        self._open[tile.level] = hashes
+
+    def check_entries(self, bundle: EntryBundle) -> None:
+        """Raise LogFaultError at the first entry of a bundle whose leaf hash is not the signed one."""
+        signed = self._row(0, bundle.index)
+        found = leaf_hashes(self._reader.entries(bundle))
+        if found != signed:
+            place = _first_difference(signed, found)
+            expected = f"an entry with the signed leaf hash {signed[place].hex()}"
+            position = bundle.index * TILE_WIDTH + place
+            raise LogFaultError(Fault(bundle.path, position, expected, f"one with the leaf hash {found[place].hex()}"))
+
+    def _row(self, level: int, index: int) -> list[bytes]:
+        """Return the hashes of the tile over the place reached."""
+        full = tile_width(level, index, self._reader.size) == TILE_WIDTH
+        return self._open[level] if full else self._edge[level]
+
+    def _explain_tile(self, tile: Tile, hashes: list[bytes], signed: bytes) -> Fault:
+        """Name the wrong hash of a tile where what lies under it shows which; else the whole tile and what it covers."""
+        below = self._below(tile)
+        if below is not None and tile_root(below) == signed:
+            return _fault_in_tile(tile, below, hashes)
+        fault = _fault_of(tile, "", "")
+        last = (fault.position or 0) + (TILE_WIDTH << TILE_HEIGHT * tile.level) - 1
+        expected = f"the signed hash {signed.hex()} over entries {fault.position} to {last}"
+        return replace(fault, expected=expected, found=tile_root(hashes).hex())
+
+    def _explain_root(self, signed: bytes, found: bytes) -> Fault:
+        """Name the wrong hash of the right edge where what lies under it shows which; else the root alone."""
+        below = {tile: self._below(tile) or self._edge[tile.level] for tile in _edge(self._reader.size)}
+        if _root_above(self._reader.size, {tile.level: hashes for tile, hashes in below.items()}) == signed:
+            for tile, hashes in below.items():
+                if hashes != self._edge[tile.level]:
+                    return _fault_in_tile(tile, hashes, self._edge[tile.level])
+        expected = f"the signed root {signed.hex()} over {self._reader.size} entries"
+        return Fault(CHECKPOINT_PATH, None, expected, f"tiles with the root {found.hex()}")
+
+    def _below(self, tile: Tile) -> list[bytes] | None:
+        try:
+            return self._reader.hashes_from_below(tile)
+        except LogFaultError:  # more than one thing is wrong: the first one is reported
+            return None
+
+
+def _root_above(size: int, edge: Mapping[int, Sequence[bytes]]) -> bytes:
+    """Return the root of a tree from the hashes of its partial tiles, by level."""
+    nodes: list[bytes] = []
+    for level in sorted(edge, reverse=True):
+        row = CompactRange()
+        row.extend(edge[level])
+        nodes += row.nodes
+    return CompactRange(size, nodes).root()
+
+
+def _first_difference(one: Sequence[bytes], other: Sequence[bytes]) -> int:
+    return next(place for place, (left, right) in enumerate(zip(one, other, strict=True)) if left != right)
+
+
+def _fault_of(name: Tile | EntryBundle, expected: str, found: str) -> Fault:
+    level = name.level if isinstance(name, Tile) else 0
+    return Fault(name.path, name.index * TILE_WIDTH << TILE_HEIGHT * level, expected, found)
+
+
+def _fault_in_tile(tile: Tile, right: Sequence[bytes], wrong: Sequence[bytes]) -> Fault:
+    place = _first_difference(right, wrong)
+    position = tile.index * TILE_WIDTH + place << TILE_HEIGHT * tile.level
+    return Fault(tile.path, position, f"the hash {right[place].hex()} at {place}", wrong[place].hex())
