@@ -1,8 +1,8 @@
 """An acknowledgement means that the disk has it."""
 
+import asyncio
 import re
 import shutil
-import subprocess
 from pathlib import Path
 
 from tests.transport.hubs import SHIBUYA, entries, node
@@ -16,16 +16,14 @@ async def test_every_acknowledgement_comes_after_a_sync(hub, tmp_path):
     if shutil.which("strace") is None:
         return  # the configuration is what this machine can show
     trace = tmp_path / "trace"
-    strace = subprocess.Popen(
-        ["strace", "-f", "-e", "trace=fsync,fdatasync", "-o", str(trace), "-p", str(hub.server.pid)],
-        stderr=subprocess.DEVNULL,
-    )
+    command = ["strace", "-f", "-e", "trace=fsync,fdatasync", "-o", str(trace), "-p", str(hub.server.pid)]
+    strace = await asyncio.create_subprocess_exec(*command, stderr=asyncio.subprocess.DEVNULL)
     try:
         async with node(hub) as connection:
             sequence = 0
-            while strace.poll() is None and not syncs(trace):  # strace needs a moment to attach
+            while strace.returncode is None and not syncs(trace):  # strace needs a moment to attach
                 sequence = await publish(connection, sequence, 1)
-            if strace.poll() is not None:
+            if strace.returncode is not None:
                 return  # tracing is forbidden here
             before = syncs(trace)
             for _ in range(20):
@@ -34,8 +32,9 @@ async def test_every_acknowledgement_comes_after_a_sync(hub, tmp_path):
             await publish(connection, sequence, 500)
             batch = syncs(trace) - before - single
     finally:
-        strace.terminate()
-        strace.wait()
+        if strace.returncode is None:
+            strace.terminate()
+        await strace.wait()
     assert single >= 20
     assert 1 <= batch < 100
 
