@@ -6,7 +6,7 @@ import ctypes
 import os
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Final
 
@@ -107,8 +107,8 @@ class NatsServer:
                 await process.wait()
         self._process = None
 
-    async def supervise(self, restarted: Callable[[], None]) -> None:
-        """Start the server again whenever it ends by itself, for ever; `restarted` is called afterwards."""
+    async def supervise(self, restarted: Callable[[], Awaitable[None]]) -> None:
+        """Start the server again whenever it ends by itself, for ever; `restarted` is awaited afterwards."""
         while True:
             process = self._process
             if process is not None:
@@ -120,7 +120,7 @@ class NatsServer:
             except ServerError as error:
                 log.error("nats_server_not_restarted", error=type(error).__name__)
             else:
-                restarted()
+                await restarted()
 
     async def require_healthy(self) -> None:
         """Raise ServerError unless every stream and consumer works and the configuration is the one on disk."""

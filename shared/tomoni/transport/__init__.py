@@ -3,7 +3,7 @@
 PostgreSQL is the truth; whatever happens here, a relay can publish again from the last receipt.
 """
 
-from tomoni.transport.connection import Connection, Endpoint, Message, tls_context
+from tomoni.transport.connection import Connection, Endpoint, Message, pinned_tls_context, tls_context
 from tomoni.transport.consume import PullConsumer, RawMessage
 from tomoni.transport.errors import (
     ConnectionClosedError,
@@ -56,6 +56,7 @@ __all__ = [
     "events_subject",
     "heartbeats_subject",
     "last_message",
+    "pinned_tls_context",
     "publish_batch",
     "publish_one",
     "receipts_subject",

@@ -1,0 +1,105 @@
+"""Following the federation's own log: fetched over HTTP, proven under a signed checkpoint, folded, and kept.
+
+The hub keeps the tree's compact range beside what it has folded. New entries are believed when the range that they
+extend has the root of a checkpoint signed by the federation; so a log that was changed or cut is never followed, and
+a restart needs no federation.
+"""
+
+import base64
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+import msgspec
+
+from tomoni.tlog.checkpoint import Checkpoint, open_checkpoint
+from tomoni.tlog.keys import NoteError
+from tomoni.tlog.merkle import CompactRange, leaf_hash
+from tomoni.tlog.note import Verifier
+from tomoni.tlog.tiles import TILE_WIDTH, decode_bundle, entries_path
+from tomoni_federation.hub.files import write_atomically
+from tomoni_federation.hub.members import Users, apply_entry
+
+Fetch = Callable[[str], Awaitable[bytes]]
+"""Return what a log serves under a path (`checkpoint`, `tile/entries/000`); raise OSError where it cannot be had."""
+
+
+class LogError(Exception):
+    """The federation's log is not what its signature says, or contradicts what was proven before."""
+
+
+class Followed(msgspec.Struct, frozen=True, kw_only=True):
+    """How far the log was followed, and what it says there."""
+
+    size: int = 0
+    range: str = ""
+    users: dict[str, str] = {}
+
+    def tree(self) -> CompactRange:
+        """Return the compact range of the followed size."""
+        return CompactRange.from_bytes(self.size, base64.b64decode(self.range))
+
+
+class Follower:
+    """One log, followed into one state file."""
+
+    def __init__(self, origin: str, verifier: Verifier, fetch: Fetch, state_file: Path) -> None:
+        self._origin = origin
+        self._verifier = verifier
+        self._fetch = fetch
+        self._file = state_file
+        self.followed = load(state_file)
+        """The state as of the last proven checkpoint."""
+
+    async def advance(self) -> bool:
+        """Follow the log to its newest checkpoint; return whether the users are others now.
+
+        Raises LogError or FoldError where the log must not be followed further, OSError where it cannot be fetched.
+        Nothing is taken of a checkpoint that does not hold as a whole.
+        """
+        before = self.followed
+        checkpoint = await self._checkpoint()
+        if checkpoint.size < before.size:
+            raise LogError("the federation's log is shorter than it was")
+        tree, users = before.tree(), before.users
+        while tree.size < checkpoint.size:
+            for entry in await self._entries(tree.size, checkpoint.size):
+                tree.append(leaf_hash(entry))
+                users = apply_entry(users, entry, self._origin)
+        if tree.root() != checkpoint.root:
+            raise LogError("the federation's log is not the one of its checkpoint")
+        if tree.size != before.size:
+            self._keep(tree, users)
+        return dict(users) != before.users
+
+    async def _checkpoint(self) -> Checkpoint:
+        try:
+            return open_checkpoint(await self._fetch("checkpoint"), self._origin, [self._verifier])
+        except NoteError as error:
+            raise LogError("the federation's checkpoint does not verify") from error
+
+    async def _entries(self, start: int, size: int) -> list[bytes]:
+        """Return the entries from `start` to the end of its bundle, in a tree of `size`."""
+        index = start // TILE_WIDTH
+        width = min(TILE_WIDTH, size - index * TILE_WIDTH)
+        try:
+            bundle = decode_bundle(await self._fetch(entries_path(index, width)), width)
+        except ValueError as error:
+            raise LogError("an entry bundle of the federation's log is malformed") from error
+        return bundle[start - index * TILE_WIDTH :]
+
+    def _keep(self, tree: CompactRange, users: Users) -> None:
+        followed = Followed(size=tree.size, range=base64.b64encode(tree.to_bytes()).decode(), users=dict(users))
+        write_atomically(self._file, msgspec.json.encode(followed))
+        self.followed = followed
+
+
+def load(state_file: Path) -> Followed:
+    """Return what was kept; raise LogError where the file was damaged (delete it to follow from the beginning)."""
+    if not state_file.exists():
+        return Followed()
+    try:
+        followed = msgspec.json.decode(state_file.read_bytes(), type=Followed)
+        followed.tree()
+    except (msgspec.MsgspecError, ValueError) as error:
+        raise LogError(f"the hub's state {state_file} is damaged: delete it, and the log is followed anew") from error
+    return followed

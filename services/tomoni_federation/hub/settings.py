@@ -1,0 +1,109 @@
+"""The hub's settings, and making them for a new hub."""
+
+import ipaddress
+from pathlib import Path
+
+import msgspec
+
+from tomoni import nkey
+from tomoni.settings import SettingsError
+from tomoni.tlog.keys import NoteError
+from tomoni.tlog.note import Verifier
+
+
+class NatsSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The nats-server: where it listens (port 0: picked once and kept) and how much it stores."""
+
+    host: str = "127.0.0.1"
+    port: int = 0
+    certificate: Path | None = None
+    key: Path | None = None
+    max_bytes: int = 2_000_000_000
+    messages_per_jurisdiction: int = 200_000
+    binary: Path | None = None
+    binary_sha256: str | None = None
+
+
+class KeySettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Public nkeys of those who connect, and the provisioner's seed, which makes the streams."""
+
+    system: str
+    federation: str
+    provisioner_seed_file: Path
+
+
+class LogSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The federation's own log, and the token to read it with (scope auditor or witness)."""
+
+    url: str
+    verifier_key: str
+    token_file: Path | None = None
+    every_seconds: float = 2.0
+
+
+class HttpSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Where health and metrics are served."""
+
+    host: str = "127.0.0.1"
+    port: int = 8490
+
+
+class HubSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """All settings of `tomoni hub`."""
+
+    federation: str
+    folder: Path
+    keys: KeySettings
+    log: LogSettings
+    nats: NatsSettings = NatsSettings()
+    http: HttpSettings = HttpSettings()
+
+
+def check(settings: HubSettings) -> HubSettings:
+    """Return the settings; raise SettingsError where they cannot work or would not be safe."""
+    nats, keys = settings.nats, settings.keys
+    if (nats.certificate is None) != (nats.key is None):
+        raise SettingsError("nats.certificate and nats.key belong together: give both or neither")
+    if nats.certificate is None and not _is_loopback(nats.host):
+        raise SettingsError("nats.host is reachable from outside: give nats.certificate and nats.key (TLS 1.3)")
+    for name, key in (("system", keys.system), ("federation", keys.federation)):
+        try:
+            nkey.public_key_bytes(key)
+        except nkey.NkeyError as error:
+            raise SettingsError(f"keys.{name} is no public user nkey: {error}") from error
+    if len({keys.system, keys.federation, nkey.public_nkey(provisioner_seed(settings))}) != 3:
+        raise SettingsError("system, federation and provisioner need three different nkeys")
+    federation_verifier(settings)
+    return settings
+
+
+def provisioner_seed(settings: HubSettings) -> str:
+    """Return the provisioner's seed; raise SettingsError where its file cannot be read or holds none."""
+    file = settings.keys.provisioner_seed_file
+    try:
+        seed = file.read_text("ascii").strip()
+        nkey.public_nkey(seed)
+    except OSError as error:
+        raise SettingsError(f"keys.provisioner_seed_file {file} cannot be read: {error.strerror}") from error
+    except ValueError as error:
+        raise SettingsError(f"keys.provisioner_seed_file {file} holds no nkey seed") from error
+    return seed
+
+
+def federation_verifier(settings: HubSettings) -> Verifier:
+    """Return the verifier of the federation's log; raise SettingsError where the text is none of this federation."""
+    origin = f"{settings.federation}/federation"
+    try:
+        verifier = Verifier.parse(settings.log.verifier_key)
+    except NoteError as error:
+        raise SettingsError("log.verifier_key is no verifier key (C2SP signed-note)") from error
+    if verifier.name != origin:
+        raise SettingsError(f"log.verifier_key is of another log than {origin}")
+    return verifier
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
