@@ -154,7 +154,7 @@ class _Reader:
         return [tile_root(self.hashes(Tile(tile.level - 1, first + place))) for place in range(tile.width)]
 
     def _read(self, name: Tile | EntryBundle) -> tuple[bytes, int]:
-        """Return the bytes of a tile or bundle and the width they have: full ones replace partial ones that are gone."""
+        """Return the bytes of a tile or bundle and their width: full ones replace partial ones that are gone."""
         for candidate in dict.fromkeys((name, replace(name, width=TILE_WIDTH))):
             try:
                 return self._fetch(candidate.path), candidate.width
@@ -201,7 +201,7 @@ class _SignedHashes:
         return self._open[level] if full else self._edge[level]
 
     def _explain_tile(self, tile: Tile, hashes: list[bytes], signed: bytes) -> Fault:
-        """Name the wrong hash of a tile where what lies under it shows which; else the whole tile and what it covers."""
+        """Name the wrong hash of a tile where what lies under it shows which; else the entries under the tile."""
         below = self._below(tile)
         if below is not None and tile_root(below) == signed:
             return _fault_in_tile(tile, below, hashes)
