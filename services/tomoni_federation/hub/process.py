@@ -201,6 +201,7 @@ async def run_hub(settings: HubSettings, codes: Iterable[str]) -> None:
             lifespan=[lambda _: hub.running()],
             exception_handlers=exception_handlers,
             openapi_config=None,
+            logging_config=None,  # the framework's own would replace ours
         )
         await serve(app, settings.http.host, settings.http.port)
 

@@ -15,6 +15,8 @@ from tomoni.transport.errors import TransportError
 from tomoni.transport.subjects import EVENTS, HEARTBEATS, INTAKE, MAX_MESSAGE_BYTES, RECEIPTS
 
 _NANOSECONDS: Final = 1_000_000_000
+_NOT_FOUND: Final = (10014, 10059)
+"""JetStream's codes for a consumer and a stream that are not there."""
 SMALL_STREAM_BYTES: Final = 64 * 1024 * 1024
 """HEARTBEATS and RECEIPTS hold one small message a jurisdiction: 1,788 × 4 KiB, with room."""
 
@@ -39,6 +41,7 @@ class _Error(msgspec.Struct):
 
 class _Answer(msgspec.Struct):
     error: _Error | None = None
+    config: Config = {}
 
 
 def stream_configs(limits: StreamLimits) -> list[Config]:
@@ -101,18 +104,48 @@ def consumer_config(replicas: int = 1) -> Config:
 async def provision(connection: Connection, limits: StreamLimits) -> None:
     """Create what is missing; raise ProvisionError where something is there with another configuration."""
     for config in stream_configs(limits):
-        await _create(connection, f"$JS.API.STREAM.CREATE.{config['name']}", config, f"the stream {config['name']}")
+        name = config["name"]
+        found = await _info(connection, f"$JS.API.STREAM.INFO.{name}")
+        if found is None:
+            await _create(connection, f"$JS.API.STREAM.CREATE.{name}", config, f"the stream {name}")
+        else:
+            _require_same(config, found, f"the stream {name}")
     for stream in (EVENTS, HEARTBEATS):
-        await _create(
-            connection,
-            f"$JS.API.CONSUMER.CREATE.{stream}.{INTAKE}",
-            {"stream_name": stream, "config": consumer_config(limits.replicas), "action": "create"},
-            f"the consumer {INTAKE} on {stream}",
-        )
+        config, what = consumer_config(limits.replicas), f"the consumer {INTAKE} on {stream}"
+        found = await _info(connection, f"$JS.API.CONSUMER.INFO.{stream}.{INTAKE}")
+        if found is None:
+            request = {"stream_name": stream, "config": config, "action": "create"}
+            await _create(connection, f"$JS.API.CONSUMER.CREATE.{stream}.{INTAKE}", request, what)
+        else:
+            _require_same(config, found, what)
+
+
+async def _info(connection: Connection, subject: str) -> Config | None:
+    """Return the configuration of what is there, None where it is not. Creating anew would count its bytes twice."""
+    answer = await _ask(connection, subject, b"")
+    if answer.error is None:
+        return answer.config
+    if answer.error.err_code in _NOT_FOUND:
+        return None
+    raise ProvisionError(f"the hub does not say what is there (JetStream error {answer.error.err_code})")
 
 
 async def _create(connection: Connection, subject: str, body: Mapping[str, object], what: str) -> None:
-    answer = await connection.request(subject, msgspec.json.encode(body), timeout=10)
-    error = msgspec.json.decode(answer.data, type=_Answer).error
-    if error is not None:
-        raise ProvisionError(f"{what} cannot be made as configured (JetStream error {error.err_code})")
+    answer = await _ask(connection, subject, msgspec.json.encode(body))
+    if answer.error is not None:
+        raise ProvisionError(f"{what} cannot be made as configured (JetStream error {answer.error.err_code})")
+
+
+async def _ask(connection: Connection, subject: str, body: bytes) -> _Answer:
+    answer = await connection.request(subject, body, timeout=10)
+    return msgspec.json.decode(answer.data, type=_Answer)
+
+
+def _require_same(wanted: Config, found: Config, what: str) -> None:
+    """Compare what we set; the server leaves out what is zero or false, and adds defaults of its own."""
+    others = sorted(key for key, value in wanted.items() if (found.get(key) or 0) != (value or 0))
+    if others:
+        raise ProvisionError(
+            f"{what} is there with another {' and '.join(others)}. Nothing was changed: to have other limits, stop the "
+            "hub, move its store away and start it; the nodes publish again from their last receipts"
+        )

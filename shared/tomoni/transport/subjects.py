@@ -64,10 +64,10 @@ def node_inbox(code: str) -> str:
 FEDERATION_INBOX: Final = "_INBOX.federation"
 PROVISIONER_INBOX: Final = "_INBOX.provisioner"
 PROVISIONER_SUBJECTS: Final = (
-    *(f"$JS.API.STREAM.CREATE.{stream}" for stream in (EVENTS, HEARTBEATS, RECEIPTS)),
-    *(f"$JS.API.CONSUMER.CREATE.{stream}.{INTAKE}" for stream in (EVENTS, HEARTBEATS)),
+    *(f"$JS.API.STREAM.{verb}.{stream}" for verb in ("CREATE", "INFO") for stream in (EVENTS, HEARTBEATS, RECEIPTS)),
+    *(f"$JS.API.CONSUMER.{verb}.{stream}.{INTAKE}" for verb in ("CREATE", "INFO") for stream in (EVENTS, HEARTBEATS)),
 )
-"""All that the provisioner may send: it creates, and neither changes nor deletes."""
+"""All that the provisioner may send: it looks and creates, and neither changes nor deletes."""
 FEDERATION_SUBJECTS: Final = (
     *(
         subject
