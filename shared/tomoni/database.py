@@ -2,13 +2,18 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import asyncpg
 from asyncpg.pool import PoolConnectionProxy
 from pogo_core.util import migrate as pogo
 
-Pool = asyncpg.Pool[asyncpg.Record]
-Connection = asyncpg.Connection[asyncpg.Record] | PoolConnectionProxy[asyncpg.Record]
+if TYPE_CHECKING:  # the driver's classes are generic in its stubs only
+    Pool = asyncpg.Pool[asyncpg.Record]
+    PoolConnection = PoolConnectionProxy[asyncpg.Record]
+    Connection = asyncpg.Connection[asyncpg.Record] | PoolConnection
+else:
+    Pool, PoolConnection, Connection = asyncpg.Pool, PoolConnectionProxy, asyncpg.Connection
 
 _MIGRATION_LOCK = 0x746F6D6F6E69  # "tomoni": one migration at a time in a database, whoever starts it
 
