@@ -1,0 +1,143 @@
+"""The settings of a town's node and of its relay: one file, made by `tomoni registry init`."""
+
+import ipaddress
+from pathlib import Path
+
+import msgspec
+
+from tomoni.jurisdictions import JurisdictionError, by_code
+from tomoni.settings import SettingsError, load
+from tomoni_registry.schemes.rules import Rules, RulesError, parse_rules
+
+
+class Section(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Base of the sections: a key that is not known is a mistake, not a wish."""
+
+
+class HttpSettings(Section, frozen=True, kw_only=True):
+    """Where a process listens."""
+
+    host: str = "127.0.0.1"
+    port: int = 8400
+    behind_tls_proxy: bool = False
+    """Whether something in front speaks TLS, so that another address than loopback is safe."""
+
+
+class DatabaseSettings(Section, frozen=True, kw_only=True):
+    """Connection strings of the two running roles; the owner's is not kept."""
+
+    node: str
+    relay: str
+
+
+class TokenSettings(Section, frozen=True, kw_only=True):
+    """Whose tokens are taken. Without `jwks` it is the embedded issuer, whose key lies with the others."""
+
+    issuer: str
+    audience: str
+    jwks: Path | None = None
+
+
+class RelaySettings(Section, frozen=True, kw_only=True):
+    """The relay: the hub, who signs receipts, and where its health is served."""
+
+    servers: tuple[str, ...] = ("nats://127.0.0.1:4222",)
+    certificate_authority: Path | None = None
+    receipts_key: str | None = None
+    """Verifier key of the federation's receipts; without one, receipts are not taken."""
+    http: HttpSettings = HttpSettings(port=8401)
+
+
+class LogSettings(Section, frozen=True, kw_only=True):
+    """How often the node signs: a checkpoint soon after an entry, a heartbeat even without one."""
+
+    heartbeat_seconds: float = 60.0
+
+
+class RegistrySettings(Section, frozen=True, kw_only=True):
+    """All settings of `tomoni registry serve` and `tomoni registry relay`."""
+
+    code: str
+    federation: str
+    folder: Path
+    """Keys, rules and the last signed checkpoint; never in the database, never in its backup."""
+    database: DatabaseSettings
+    tokens: TokenSettings
+    http: HttpSettings = HttpSettings()
+    log: LogSettings = LogSettings()
+    relay: RelaySettings = RelaySettings()
+
+    @property
+    def origin(self) -> str:
+        """The name of the town's log."""
+        return f"{self.federation}/{self.code}"
+
+    @property
+    def files(self) -> "Files":
+        """Where the node's files lie."""
+        return Files(self.folder)
+
+
+class Files:
+    """The files of a node's folder."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.keys = folder / "keys"
+        self.settings = folder / "registry.toml"
+        self.rules = folder / "rules.toml"
+        self.admission = folder / "admission-request.json"
+        self.last_word = folder / "last-checkpoint"
+        self.heartbeat_key = self.keys / "heartbeat.key"
+        self.transport_seed = self.keys / "transport.seed"
+        self.key_encryption_keys = self.keys / "key-encryption-keys.json"
+        self.mac_key = self.keys / "request-mac.key"
+        self.token_key = self.keys / "tokens.jwk"
+
+    def log_key(self, generation: int) -> Path:
+        """Return the file of the log key of a generation, counted from 1; each rotation makes the next."""
+        return self.keys / f"log-{generation}.key"
+
+
+def load_settings(path: Path) -> RegistrySettings:
+    """Return the settings of a file and the environment; raise SettingsError where they cannot work.
+
+    A relative folder is meant from where the settings file lies.
+    """
+    settings = load(RegistrySettings, path)
+    settings = msgspec.structs.replace(settings, folder=path.parent.absolute() / settings.folder)
+    try:
+        by_code(settings.code)
+    except JurisdictionError as error:
+        raise SettingsError(f"code is wrong: {error}") from error
+    _refuse_open_http(settings.http, "http")
+    _refuse_open_http(settings.relay.http, "relay.http")
+    return settings
+
+
+def load_rules(settings: RegistrySettings) -> Rules:
+    """Return the town's rules; raise SettingsError where the file is wrong or another town's."""
+    path = settings.files.rules
+    try:
+        rules = parse_rules(path.read_bytes())
+    except OSError as error:
+        raise SettingsError(f"the rules {path} cannot be read: {error.strerror}") from error
+    except RulesError as error:
+        raise SettingsError(f"{error} (in {path})") from error
+    if rules.code != settings.code:
+        raise SettingsError(f"the rules {path} are those of {rules.code}, the node is {settings.code}: edit code there")
+    return rules
+
+
+def _refuse_open_http(http: HttpSettings, section: str) -> None:
+    """Refuse an address that others reach: tokens and handles travel there, so TLS belongs before it."""
+    try:
+        loopback = ipaddress.ip_address(http.host).is_loopback
+    except ValueError:
+        loopback = http.host == "localhost"
+    if not loopback and not http.behind_tls_proxy:
+        raise SettingsError(
+            f"{section}.host is reachable from outside: put a TLS proxy before it and set {section}.behind_tls_proxy"
+        )
+    if not 0 < http.port < 65536:
+        raise SettingsError(f"{section}.port is not a port: choose one from 1 to 65535")

@@ -1,0 +1,1 @@
+"""The vault: personal data, handles, reasons and the access record, encrypted per stream."""

@@ -1,0 +1,84 @@
+"""Answers kept for a day: whoever sends a command again with the same Idempotency-Key gets the first answer again.
+
+An answer may hold a handle, so it is sealed. Requests are compared by a MAC under a node key: a bare hash of names
+and birth dates could be guessed. After a day both are deleted; the log still knows the key, so that a late repetition
+is refused and never carried out twice.
+"""
+
+import hmac
+from datetime import timedelta
+from uuid import UUID
+
+import msgspec
+
+from tomoni.database import Pool
+from tomoni.eventlog import Statement
+from tomoni.events.canonical import encode
+from tomoni_registry.vault.sealing import Keyring, WrappedKey, new_key, seal, unseal
+
+KEPT_FOR = timedelta(hours=24)
+
+_INSERT = (
+    "INSERT INTO vault.answer (command_id, fingerprint, generation, wrapped, sealed, expires_at)"
+    " VALUES ($1, $2, $3, $4, $5, now() + $6)"
+)
+
+
+class Answer(msgspec.Struct, frozen=True, kw_only=True):
+    """What a command was answered over HTTP."""
+
+    status: int
+    media_type: str
+    body: bytes
+    location: str | None = None
+
+    def __repr__(self) -> str:
+        """Return the status alone: the body may hold a handle."""
+        return f"Answer(status={self.status})"
+
+
+class KeptAnswer(msgspec.Struct, frozen=True, kw_only=True):
+    """An answer and the fingerprint of the request it was given to."""
+
+    fingerprint: bytes
+    answer: Answer
+
+
+class Answers:
+    """Keeps the answers of commands."""
+
+    def __init__(self, pool: Pool, keyring: Keyring, mac_key: bytes) -> None:
+        self._pool = pool
+        self._keyring = keyring
+        self._mac_key = mac_key
+
+    def fingerprint(self, *parts: object) -> bytes:
+        """Return the MAC of a request: who sent it, what is asked for, and the body as it was understood."""
+        return hmac.digest(self._mac_key, b"tomoni-command-v1\n" + encode(list(parts)), "sha256")
+
+    def keep(self, command_id: UUID, fingerprint: bytes, answer: Answer) -> Statement:
+        """Return the statement that keeps an answer; it fails where the command has one already."""
+        key, place = new_key(), ("vault.answer", str(command_id))
+        wrapped = self._keyring.wrap(key, *place)
+        sealed = seal(key, msgspec.json.encode(answer), *place)
+        return Statement(
+            sql=_INSERT, args=(command_id, fingerprint, wrapped.generation, wrapped.wrapped, sealed, KEPT_FOR)
+        )
+
+    async def find(self, command_id: UUID) -> KeptAnswer | None:
+        """Return the answer of a command, None where there is none or its day is over."""
+        row = await self._pool.fetchrow(
+            "SELECT fingerprint, generation, wrapped, sealed FROM vault.answer"
+            " WHERE command_id = $1 AND expires_at > now()",
+            command_id,
+        )
+        if row is None:
+            return None
+        place = ("vault.answer", str(command_id))
+        key = self._keyring.unwrap(WrappedKey(generation=row["generation"], wrapped=row["wrapped"]), *place)
+        answer = msgspec.json.decode(unseal(key, row["sealed"], *place), type=Answer)
+        return KeptAnswer(fingerprint=row["fingerprint"], answer=answer)
+
+    async def forget_expired(self) -> None:
+        """Delete the answers whose day is over."""
+        await self._pool.execute("DELETE FROM vault.answer WHERE expires_at <= now()")
