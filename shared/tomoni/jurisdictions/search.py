@@ -49,9 +49,16 @@ _IS, _SOUNDS, _BEGINS, _CONTAINS, _NOT_FOUND = range(5)
 """How well a text fits a name, best first: it is the name, it sounds so, the name begins so, contains it."""
 
 
-class _Keys(NamedTuple):
-    japanese: frozenset[str]
-    latin: frozenset[str]
+_MARK = "\n"
+"""Stands before and after each spelling of an entry; no folded query holds it."""
+
+
+class _Entry(NamedTuple):
+    """A jurisdiction and every spelling it is known by, folded: one text a script, so that finding is quick."""
+
+    place: Jurisdiction
+    japanese: str
+    latin: str
 
 
 def find(text: str) -> list[Jurisdiction]:
@@ -69,7 +76,7 @@ def find(text: str) -> list[Jurisdiction]:
         return []
     if query.isascii() and query.isdigit():
         return [_by_digits(query)]
-    found = _search(query, all_jurisdictions()) or _search(query, former_jurisdictions())
+    found = _search(query, _current()) or _search(query, _former())
     if not found:
         _refuse_ordinary_ward(query)
     return found
@@ -81,12 +88,12 @@ def _by_digits(digits: str) -> Jurisdiction:
     return by_code(digits + check_digit(digits) if len(digits) == 5 else digits)
 
 
-def _search(query: str, places: tuple[Jurisdiction, ...]) -> list[Jurisdiction]:
+def _search(query: str, entries: tuple[_Entry, ...]) -> list[Jurisdiction]:
     name, prefecture = _split_prefecture(query)
     name = _DISTRICT.sub("", name)
     latin = _to_latin(name)
-    candidates = (place for place in places if prefecture in ("", place.prefecture))
-    ranked = [(_rank(name, latin, _keys(place)), place.code, place) for place in candidates]
+    candidates = (entry for entry in entries if prefecture in ("", entry.place.prefecture))
+    ranked = [(_rank(name, latin, entry), entry.place.code, entry.place) for entry in candidates]
     best = min((rank for rank, _, _ in ranked), default=_NOT_FOUND)
     worst = _BEGINS if best <= _BEGINS else _CONTAINS
     return [place for rank, _, place in sorted(ranked, key=lambda entry: entry[:2]) if rank <= worst]
@@ -100,27 +107,40 @@ def _split_prefecture(query: str) -> tuple[str, str]:
     return query, ""
 
 
-def _rank(query: str, latin: str, keys: _Keys) -> int:
-    if query in keys.japanese:
+def _rank(name: str, latin: str, entry: _Entry) -> int:
+    if f"{_MARK}{name}{_MARK}" in entry.japanese:
         return _IS
-    if latin and latin in keys.latin:
+    if latin and f"{_MARK}{latin}{_MARK}" in entry.latin:
         return _SOUNDS
-    if any(key.startswith(query) for key in keys.japanese) or (latin and any(k.startswith(latin) for k in keys.latin)):
+    if f"{_MARK}{name}" in entry.japanese or (latin and f"{_MARK}{latin}" in entry.latin):
         return _BEGINS
-    if any(query in key for key in keys.japanese) or (latin and any(latin in key for key in keys.latin)):
+    if name in entry.japanese or (latin and latin in entry.latin):
         return _CONTAINS
     return _NOT_FOUND
 
 
 @cache
-def _keys(place: Jurisdiction) -> _Keys:
+def _current() -> tuple[_Entry, ...]:
+    return tuple(map(_index, all_jurisdictions()))
+
+
+@cache
+def _former() -> tuple[_Entry, ...]:
+    return tuple(map(_index, former_jurisdictions()))
+
+
+def _index(place: Jurisdiction) -> _Entry:
     proper, _ = split_name(place.name)
     proper_kana, suffix_kana = split_kana(place.name, place.kana)
-    japanese = {place.name, proper, place.kana, proper_kana}
-    endings = ("", hepburn(suffix_kana), *_ENGLISH[place.kind])
-    spellings = {_fold_latin(place.romaji), _fold_latin(hepburn(proper_kana))}
-    latin = {spelling + ending for spelling in spellings for ending in map(_fold_latin, endings)}
-    return _Keys(frozenset(map(_fold_japanese, japanese)), frozenset(latin))
+    japanese = {_fold_japanese(spelling) for spelling in (place.name, proper, place.kana, proper_kana)}
+    stems = {_fold_latin(place.romaji), _fold_latin(hepburn(proper_kana))}
+    endings = ("", *map(_fold_latin, (hepburn(suffix_kana), *_ENGLISH[place.kind])))
+    latin = {stem + ending for stem in stems for ending in endings}
+    return _Entry(place, _between_marks(japanese), _between_marks(latin))
+
+
+def _between_marks(spellings: set[str]) -> str:
+    return _MARK + _MARK.join(sorted(spellings)) + _MARK
 
 
 def _refuse_ordinary_ward(query: str) -> None:
