@@ -1,5 +1,6 @@
 """PostgreSQL: pools with safe defaults, and migrations."""
 
+import logging
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,6 +15,9 @@ if TYPE_CHECKING:  # the driver's classes are generic in its stubs only
     Connection = asyncpg.Connection[asyncpg.Record] | PoolConnection
 else:
     Pool, PoolConnection, Connection = asyncpg.Pool, PoolConnectionProxy, asyncpg.Connection
+
+_quiet = logging.getLogger("tomoni.migrations")
+_quiet.setLevel(logging.ERROR)  # pogo warns of every migration it applies
 
 _MIGRATION_LOCK = 0x746F6D6F6E69  # "tomoni": one migration at a time in a database, whoever starts it
 
@@ -44,6 +48,6 @@ async def migrate(dsn: str, service: str, folders: Sequence[Path]) -> None:
     try:
         await connection.execute("SELECT pg_advisory_lock($1)", _MIGRATION_LOCK)
         for folder in folders:
-            await pogo.apply(connection, folder, schema_name=service)
+            await pogo.apply(connection, folder, schema_name=service, logger=_quiet)
     finally:
         await connection.close()

@@ -1,0 +1,48 @@
+"""HTTP as the tour speaks it: a service's address and a token, commands with a new key each."""
+
+import uuid
+from typing import cast
+
+import httpx
+import msgspec
+
+Body = dict[str, object]
+
+
+class UnexpectedAnswer(Exception):  # noqa: N818  # named for what it is
+    """A service answered otherwise than the tour expects; the text is its problem's."""
+
+
+class Api:
+    """One service with one token."""
+
+    def __init__(self, url: str, token: str) -> None:
+        self.url = url
+        self._client = httpx.Client(
+            base_url=url, headers={"Authorization": f"Bearer {token}"}, timeout=30, trust_env=False
+        )
+
+    def command(self, path: str, body: object, *, status: int = 200) -> Body:
+        """Send a command and return its answer; raise UnexpectedAnswer on another status."""
+        headers = {"Idempotency-Key": str(uuid.uuid4()), "Content-Type": "application/json"}
+        return self._answer(self._client.post(path, content=msgspec.json.encode(body), headers=headers), status)
+
+    def ask(self, path: str, body: object, *, status: int = 200) -> Body:
+        """Ask a question whose parts stand in the body."""
+        headers = {"Content-Type": "application/json"}
+        return self._answer(self._client.post(path, content=msgspec.json.encode(body), headers=headers), status)
+
+    def get(self, path: str, *, status: int = 200) -> Body:
+        """Read."""
+        return self._answer(self._client.get(path), status)
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._client.close()
+
+    def _answer(self, answer: httpx.Response, status: int) -> Body:
+        if answer.status_code != status:
+            raise UnexpectedAnswer(
+                f"{answer.request.method} {answer.request.url.path}: {answer.status_code} {answer.text}"
+            )
+        return cast("Body", msgspec.json.decode(answer.content)) if answer.content else {}
