@@ -1,0 +1,1 @@
+"""Intake: from the courier into the mirror, proven byte for byte."""

@@ -1,0 +1,278 @@
+"""Assembling one log from what the wire brings: a pure fold of messages into proven entries.
+
+Nothing that arrives is believed. An entry is provisional until a checkpoint, rightly signed, covers it with the right
+root. Whoever holds a stolen transport key can send anything but that signature, so:
+
+- proven positions are dropped when they come again, whatever their bytes;
+- for a position that is not proven the last bytes win: after junk the relay publishes anew from the last receipt, in
+  one atomic batch that ends at a checkpoint, so the true bytes are the last before that checkpoint;
+- a checkpoint is tried where it stands in the stream, before anything after it can overwrite what it covers;
+- where all entries are there and the root is another, the unproven suffix is discarded and comes again;
+- a gap waits; nothing after it counts until it is filled.
+
+Only a signature of the log's own key accuses: two checkpoints that cannot both be true are a contradiction.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Final
+
+from tomoni.events import EventError, decode_event
+from tomoni.events.jurisdiction import KeyRotated
+from tomoni.events.types import MAX_ENTRY_BYTES
+from tomoni.tlog.checkpoint import Checkpoint, parse_checkpoint
+from tomoni.tlog.cosignature import open_cosigned
+from tomoni.tlog.keys import NoteError
+from tomoni.tlog.merkle import EMPTY_ROOT, CompactRange, leaf_hashes
+from tomoni.tlog.note import Verifier, open_note, read_note
+from tomoni_federation.mirror.keys import Key, cosignature_verifier_of, is_log_key, keys_for, verifier_of
+
+MAX_AHEAD: Final = 2_000
+"""Positions beyond the proven size that are kept: two full batches. A relay has no reason to be further ahead."""
+MAX_AWAITED: Final = 64
+"""Checkpoints and heartbeats kept for entries that have not come; they cost a signature each, so few are."""
+MAX_CLOCK_AHEAD: Final = timedelta(minutes=5)
+MAX_NOTE_BYTES: Final = 2_048
+"""A checkpoint with a line for each of three keys has 500; with the receipt's line it still fits a message."""
+_ROTATION: Final = b'"type":"jp.tomoni.key.rotated.v1"'
+"""In canonical JSON these bytes are a member of the envelope: within a text the quotes would be escaped."""
+
+
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """A checkpoint rightly signed; it awaits its entries, or is proven by them."""
+
+    size: int
+    root: bytes
+    note: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Heartbeat:
+    """A heartbeat rightly signed; `as_of` is the earlier of the node's time and the time of arrival."""
+
+    size: int
+    root: bytes
+    as_of: datetime
+    note: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """A rightly signed word about a size that is proven already, to be compared with the history."""
+
+    size: int
+    root: bytes
+    note: bytes
+    heartbeat: Heartbeat | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Contradiction:
+    """Two notes by the same log that cannot both be true."""
+
+    first: bytes
+    second: bytes
+
+
+@dataclass(slots=True)
+class Log:
+    """One log under way: what the database holds of it, changed by `take`."""
+
+    code: str
+    origin: str
+    keys: list[Key]
+    heartbeat_key: str
+    range: CompactRange
+    provisional: dict[int, bytes] = field(default_factory=dict[int, bytes])
+    awaited: dict[int, Checked] = field(default_factory=dict[int, Checked])
+    heartbeats: list[Heartbeat] = field(default_factory=list[Heartbeat])
+    remembered: bool = False
+    """Whether the three above came from the database."""
+
+    entries: list[bytes] = field(default_factory=list[bytes])
+    """Newly proven, from `first` on."""
+    first: int = 0
+    leaves: list[bytes] = field(default_factory=list[bytes])
+    """Their leaf hashes."""
+    proven: list[Checked] = field(default_factory=list[Checked])
+    """Checkpoints whose root was computed from the entries."""
+    roots: dict[int, bytes] = field(default_factory=dict[int, bytes])
+    """Roots computed on the way, by size."""
+    claims: list[Claim] = field(default_factory=list[Claim])
+    contradictions: list[Contradiction] = field(default_factory=list[Contradiction])
+    junk: int = 0
+    """Messages dropped because nobody entitled could have sent them."""
+    mismatches: int = 0
+
+    def __post_init__(self) -> None:
+        self.first = self.range.size
+
+
+def take_entry(log: Log, position: int, data: bytes) -> None:
+    """Keep the bytes of a position that is not proven, in the place of what came for it before."""
+    if position < log.range.size:
+        return
+    if position >= log.range.size + MAX_AHEAD or not 0 < len(data) <= MAX_ENTRY_BYTES:
+        log.junk += 1
+        return
+    log.provisional[position] = data
+
+
+def take_checkpoint(log: Log, note: bytes) -> None:
+    """Prove what a checkpoint covers, or keep it for entries to come; drop what the log's key has not signed."""
+    checkpoint = _open(log, note)
+    if checkpoint is None:
+        log.junk += 1
+        return
+    note = _without_strangers(note, {log.origin})
+    if checkpoint.size <= log.range.size:
+        log.claims.append(Claim(checkpoint.size, checkpoint.root, note))
+        return
+    _await(log, Checked(checkpoint.size, checkpoint.root, note))
+    prove(log)
+
+
+def take_heartbeat(log: Log, note: bytes, now: datetime) -> None:
+    """Keep a heartbeat until its size is proven; drop one that is not signed by both keys or comes from the future."""
+    checkpoint = _open(log, note)
+    node_time = _heartbeat_time(log, note)
+    if checkpoint is None or node_time is None or node_time > now + MAX_CLOCK_AHEAD:
+        log.junk += 1
+        return
+    note = _without_strangers(note, {log.origin, f"{log.origin}/heartbeat"})
+    heartbeat = Heartbeat(checkpoint.size, checkpoint.root, min(node_time, now), note)
+    if heartbeat.size <= log.range.size:
+        log.claims.append(Claim(heartbeat.size, heartbeat.root, note, heartbeat))
+        return
+    _await_heartbeat(log, heartbeat)
+
+
+def prove(log: Log) -> None:
+    """Prove as far as awaited checkpoints and provisional entries allow."""
+    mismatched = 0
+    for size in sorted(log.awaited):
+        if size > log.range.size and not _prove_to(log, log.awaited[size]):
+            mismatched = size
+    for size in sorted(log.awaited):
+        if size <= log.range.size:  # another, larger one was proven first: now this one can be checked against it
+            passed = log.awaited.pop(size)
+            log.claims.append(Claim(passed.size, passed.root, passed.note))
+    if mismatched > log.range.size:
+        log.mismatches += 1
+        for position in range(log.range.size, mismatched):
+            log.provisional.pop(position, None)
+
+
+def _prove_to(log: Log, awaited: Checked) -> bool:
+    """Prove what a checkpoint covers, if all has come; return False where all has come and the root is another."""
+    start = log.range.size
+    positions = range(start, awaited.size)
+    try:
+        entries = [log.provisional[position] for position in positions]
+    except KeyError:
+        return True  # a gap waits
+    leaves = leaf_hashes(entries)
+    grown = log.range.copy()
+    grown.extend(leaves)
+    if grown.root() != awaited.root:
+        return False
+    rotated = _rotations(log.origin, start, entries)
+    if not _signed_by_all(awaited.note, rotated):
+        return True  # authentic, but a new key has yet to speak for itself
+    _settle_heartbeats(log, leaves, awaited.size)
+    log.range = grown
+    log.entries.extend(entries)
+    log.leaves.extend(leaves)
+    log.keys.extend(rotated)
+    log.proven.append(awaited)
+    for position in positions:
+        del log.provisional[position]
+    del log.awaited[awaited.size]
+    return True
+
+
+def _settle_heartbeats(log: Log, leaves: Sequence[bytes], size: int) -> None:
+    """Turn the heartbeats within newly proven leaves into claims, those that hold with the root just computed."""
+    start, grown = log.range.size, log.range.copy()
+    while log.heartbeats and log.heartbeats[0].size <= size:
+        heartbeat = log.heartbeats.pop(0)
+        grown.extend(leaves[grown.size - start : heartbeat.size - start])
+        log.roots[heartbeat.size] = grown.root()
+        log.claims.append(Claim(heartbeat.size, heartbeat.root, heartbeat.note, heartbeat))
+
+
+def _await_heartbeat(log: Log, heartbeat: Heartbeat) -> None:
+    """Keep a heartbeat in order of size, the latest of a size; of too many the nearest to being proven and the last."""
+    others = [one for one in log.heartbeats if (one.size, one.root) != (heartbeat.size, heartbeat.root)]
+    same = [one for one in log.heartbeats if (one.size, one.root) == (heartbeat.size, heartbeat.root)]
+    others.append(max([*same, heartbeat], key=lambda one: one.as_of))
+    log.heartbeats = sorted(others, key=lambda one: (one.size, one.as_of))
+    del log.heartbeats[MAX_AWAITED:-1]
+
+
+def _rotations(origin: str, start: int, entries: Sequence[bytes]) -> list[Key]:
+    """Return the keys that entries announce, each valid for the sizes that include its announcement."""
+    keys: list[Key] = []
+    for offset, data in enumerate(entries):
+        if _ROTATION in data:
+            try:
+                event = decode_event(data)
+            except EventError:
+                continue  # proven and illegal: projecting finds it
+            if isinstance(event, KeyRotated) and event.source == origin and is_log_key(event.data.log_key, origin):
+                keys.append(Key(start + offset + 1, event.data.log_key))
+    return keys
+
+
+def _signed_by_all(note: bytes, rotated: Sequence[Key]) -> bool:
+    """Whether every new key has signed too; the old one has, or a thief could announce a key of his own."""
+    return all(_opens(note, [verifier]) for key in rotated if (verifier := verifier_of(key.log_key)) is not None)
+
+
+def _open(log: Log, note: bytes) -> Checkpoint | None:
+    """Return a checkpoint of this log signed by the key valid for its size; None for anything else."""
+    try:
+        if len(note) > MAX_NOTE_BYTES:
+            return None
+        size = parse_checkpoint(note.decode().partition("\n\n")[0] + "\n").size
+        valid = [verifier for key in keys_for(log.keys, size) if (verifier := verifier_of(key.log_key)) is not None]
+        checkpoint = parse_checkpoint(open_note(note, valid).text)
+    except (NoteError, UnicodeDecodeError):
+        return None
+    if checkpoint.size == 0 and checkpoint.root != EMPTY_ROOT:
+        return None
+    return checkpoint if checkpoint.origin == log.origin else None
+
+
+def _without_strangers(note: bytes, names: set[str]) -> bytes:
+    """Return a note with the lines of the log's own names: a thief may have added some to spoil the receipt."""
+    read = read_note(note)
+    lines = [signature.to_line() for signature in read.signatures if signature.name in names]
+    return f"{read.text}\n{''.join(lines)}".encode()
+
+
+def _heartbeat_time(log: Log, note: bytes) -> datetime | None:
+    try:
+        return datetime.fromtimestamp(open_cosigned(note, cosignature_verifier_of(log.heartbeat_key)), UTC)
+    except (NoteError, ValueError, OverflowError, OSError):
+        return None
+
+
+def _await(log: Log, awaited: Checked) -> None:
+    other = log.awaited.get(awaited.size)
+    if other is not None and other.root != awaited.root:
+        log.contradictions.append(Contradiction(other.note, awaited.note))
+        return
+    log.awaited[awaited.size] = awaited
+    for size in sorted(log.awaited)[MAX_AWAITED:-1]:
+        del log.awaited[size]
+
+
+def _opens(note: bytes, verifiers: Sequence[Verifier]) -> bool:
+    try:
+        open_note(note, verifiers)
+    except NoteError:
+        return False
+    return True

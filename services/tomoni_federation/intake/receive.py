@@ -1,0 +1,266 @@
+"""Receiving: messages of many logs into the mirror, proven, in one transaction; the caller acknowledges after it.
+
+Whatever the mirror must remember between batches is read here and written here; nothing is kept in the process, so a
+kill at any instant costs what was not acknowledged, and that comes again. The rows of the logs are locked in order
+of their codes, so any number of receivers work side by side.
+"""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final
+
+import msgspec
+import structlog
+from prometheus_client import Counter
+
+from tomoni import times
+from tomoni.database import Connection, Pool
+from tomoni.tlog.checkpoint import parse_checkpoint
+from tomoni.tlog.cosignature import Cosigner, cosign
+from tomoni.tlog.merkle import CompactRange
+from tomoni.tlog.note import read_note
+from tomoni.transport.consume import RawMessage
+from tomoni.transport.subjects import Kind
+from tomoni_federation.intake import sql
+from tomoni_federation.intake.assembly import (
+    Checked,
+    Claim,
+    Heartbeat,
+    Log,
+    prove,
+    take_checkpoint,
+    take_entry,
+    take_heartbeat,
+)
+from tomoni_federation.mirror import tree
+from tomoni_federation.mirror.evidence import accuse_checkpoint, accuse_pair
+from tomoni_federation.mirror.keys import Key
+from tomoni_federation.projections.sql import PROJECTION, VERSION
+
+log = structlog.get_logger()
+
+DROPPED: Final = Counter("tomoni_federation_junk_messages_total", "Messages nobody entitled could have sent")
+MISMATCHES: Final = Counter("tomoni_federation_root_mismatches_total", "Unproven suffixes discarded for a wrong root")
+PROVEN: Final = Counter("tomoni_federation_proven_entries_total", "Entries proven and kept")
+CONTRADICTIONS: Final = Counter("tomoni_federation_contradictions_total", "Logs caught contradicting themselves")
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """The federation's word that it has proven and kept a log up to a size, for the log's node."""
+
+    code: str
+    size: int
+    note: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Received:
+    """What a batch brought: receipts to publish, how many entries were proven, logs that contradict themselves."""
+
+    receipts: tuple[Receipt, ...]
+    proven: int
+    contradicted: tuple[str, ...]
+
+
+class Receiver:
+    """Writes what arrives into the mirror."""
+
+    def __init__(
+        self, pool: Pool, federation: str, cosigner: Cosigner, *, clock: Callable[[], datetime] = times.now
+    ) -> None:
+        self._pool = pool
+        self._federation = federation
+        self._cosigner = cosigner
+        self._clock = clock
+
+    async def events(self, messages: Sequence[RawMessage]) -> Received:
+        """Take entries and checkpoints, in the order of the stream; return once they are committed."""
+        return await self._receive(messages, _take_event)
+
+    async def heartbeats(self, messages: Sequence[RawMessage]) -> Received:
+        """Take heartbeats; return once they are committed."""
+        return await self._receive(messages, _take_heartbeat)
+
+    async def _receive(self, messages: Sequence[RawMessage], take: "_Take") -> Received:
+        now = self._clock()
+        codes = sorted({message.code for message in messages})
+        async with self._pool.acquire() as connection, connection.transaction():
+            logs = await _load(connection, self._federation, codes)
+            dropped = 0
+            for message in messages:
+                if (of_message := logs.get(message.code)) is None:
+                    dropped += 1  # not admitted, suspended or quarantined: nothing of it is accepted
+                else:
+                    take(of_message, message, now)
+            for one in logs.values():
+                if one.awaited:
+                    prove(one)
+            receipts = self._receipts(logs.values(), now)
+            await _store(connection, list(logs.values()), receipts, now)
+            contradicted = await _settle(connection, logs.values())
+        return _report(logs.values(), dropped, receipts, contradicted)
+
+    def _receipts(self, logs: Iterable[Log], now: datetime) -> dict[str, Receipt]:
+        """Give one receipt for each log that was proven further: the last covers those before."""
+        receipts: dict[str, Receipt] = {}
+        for one in logs:
+            if one.proven:
+                last = one.proven[-1]
+                note = cosign(last.note, self._cosigner, int(now.timestamp()))
+                receipts[one.code] = Receipt(one.code, last.size, note)
+        return receipts
+
+
+_Take = Callable[[Log, RawMessage, datetime], None]
+
+
+def _take_event(of_log: Log, message: RawMessage, _: datetime) -> None:
+    match message.kind, message.position:
+        case Kind.ENTRY, int(position):
+            take_entry(of_log, position, message.data)
+        case Kind.CHECKPOINT, int():
+            take_checkpoint(of_log, message.data)
+        case _:
+            of_log.junk += 1
+
+
+def _take_heartbeat(of_log: Log, message: RawMessage, now: datetime) -> None:
+    take_heartbeat(of_log, message.data, now)
+
+
+async def _load(connection: Connection, federation: str, codes: Sequence[str]) -> dict[str, Log]:
+    logs: dict[str, Log] = {}
+    remembered: list[str] = []
+    for row in await connection.fetch(sql.LOGS, codes):
+        code: str = row["log"]
+        keys = [Key(*fields) for fields in msgspec.json.decode(row["keys"], type=list[tuple[int, str, bool]])]
+        logs[code] = Log(
+            code=code,
+            origin=f"{federation}/{code}",
+            keys=keys,
+            heartbeat_key=row["heartbeat_key"],
+            range=CompactRange.from_bytes(row["proven_size"], row["compact"]),
+        )
+        if row["remembered"]:
+            remembered.append(code)
+    if remembered:
+        await _recall(connection, logs, remembered)
+    return logs
+
+
+async def _recall(connection: Connection, logs: Mapping[str, Log], codes: Sequence[str]) -> None:
+    """Read what waits since earlier batches: provisional entries, checkpoints and heartbeats without their entries."""
+    for code, position, data in await connection.fetch(sql.PROVISIONAL, codes):
+        logs[code].provisional[position] = data
+    for code, size, note in await connection.fetch(sql.AWAITED, codes):
+        logs[code].awaited[size] = Checked(size, _root(note), note)
+    for code, size, as_of, note in await connection.fetch(sql.AWAITED_HEARTBEATS, codes):
+        logs[code].heartbeats.append(Heartbeat(size, _root(note), as_of, note))
+    for code in codes:
+        logs[code].remembered = True
+
+
+def _root(note: bytes) -> bytes:
+    return parse_checkpoint(read_note(note).text).root
+
+
+async def _store(connection: Connection, logs: Sequence[Log], receipts: Mapping[str, Receipt], now: datetime) -> None:
+    entries = [
+        (one.code, one.first + offset, data, leaf)
+        for one in logs
+        for offset, (data, leaf) in enumerate(zip(one.entries, one.leaves, strict=True))
+    ]
+    checkpoints = [
+        (one.code, proven.size, proven.root, proven.note, _receipt_of(receipts.get(one.code), proven.size), now)
+        for one in logs
+        for proven in one.proven
+    ]
+    grown = [(one.code, one.range.size, one.range.to_bytes()) for one in logs if one.proven]
+    keys = [(one.code, key.from_size, key.log_key) for one in logs for key in one.keys if key.from_size > one.first]
+    await _each(connection, sql.INSERT_ENTRIES, entries)
+    await _each(connection, sql.INSERT_CHECKPOINTS, checkpoints)
+    await _each(connection, sql.GROW_LOGS, grown)
+    await _each(connection, sql.INSERT_KEYS, keys)
+    await _remember(connection, logs)
+
+
+def _receipt_of(receipt: Receipt | None, size: int) -> bytes | None:
+    return receipt.note if receipt is not None and receipt.size == size else None
+
+
+async def _remember(connection: Connection, logs: Sequence[Log]) -> None:
+    had = [one.code for one in logs if one.remembered]
+    if had:
+        for statement in sql.FORGET_AWAITED:
+            await connection.execute(statement, had)
+    provisional = [(one.code, position, data) for one in logs for position, data in one.provisional.items()]
+    awaited = [(one.code, each.size, each.note) for one in logs for each in one.awaited.values()]
+    heartbeats = [(one.code, each.size, each.as_of, each.note, False) for one in logs for each in one.heartbeats]
+    await _each(connection, sql.INSERT_PROVISIONAL, provisional)
+    await _each(connection, sql.INSERT_AWAITED, awaited)
+    await _each(connection, sql.INSERT_HEARTBEATS, heartbeats)
+
+
+async def _settle(connection: Connection, logs: Iterable[Log]) -> list[str]:
+    """Compare rightly signed words about proven sizes with the history: they make it fresh, or contradict it."""
+    fresh: list[tuple[str, int, datetime, bytes, bool]] = []
+    contradicted: list[str] = []
+    for one in logs:
+        for claim in one.claims:
+            if await _root_at(connection, one, claim) != claim.root:
+                await accuse_checkpoint(connection, one.code, claim.note)
+                contradicted.append(one.code)
+            elif claim.heartbeat is not None:
+                fresh.append((one.code, claim.size, claim.heartbeat.as_of, claim.note, True))
+        for pair in one.contradictions:
+            await accuse_pair(connection, one.code, pair.first, pair.second)
+            contradicted.append(one.code)
+    if fresh:
+        await _each(connection, sql.INSERT_HEARTBEATS, fresh)
+        codes = sorted({row[0] for row in fresh})
+        await connection.execute(sql.FRESHEN, PROJECTION, VERSION, codes)
+        await connection.execute(sql.FORGET_HEARTBEATS, PROJECTION, VERSION, codes)
+    return sorted(set(contradicted))
+
+
+async def _root_at(connection: Connection, one: Log, claim: Claim) -> bytes:
+    """Return the root of the proven history at a size: known from this batch, stored, or computed once."""
+    if claim.size == one.range.size:
+        return one.range.root()
+    if (root := one.roots.get(claim.size)) is not None:
+        return root
+    stored = await connection.fetchval(sql.ROOT_AT, one.code, claim.size)
+    if stored is not None:
+        return stored
+    root = (await tree.range_at(connection, one.code, claim.size)).root()
+    if root == claim.root:  # so that sending it again and again costs the sender's time and not ours
+        rows = [(one.code, claim.size, root, claim.note, None, times.now())]
+        await _each(connection, sql.INSERT_CHECKPOINTS, rows)
+    return root
+
+
+def _report(
+    logs: Iterable[Log], dropped: int, receipts: Mapping[str, Receipt], contradicted: Sequence[str]
+) -> Received:
+    proven = 0
+    for one in logs:
+        proven += len(one.entries)
+        dropped += one.junk
+        if one.mismatches:
+            MISMATCHES.inc(one.mismatches)
+            log.error("root_mismatch", code=one.code, position=one.range.size)
+    PROVEN.inc(proven)
+    if dropped:
+        DROPPED.inc(dropped)
+        log.warning("junk_dropped", count=dropped)
+    for code in contradicted:
+        CONTRADICTIONS.inc()
+        log.error("log_contradicts_itself", code=code)
+    return Received(tuple(receipts.values()), proven, tuple(contradicted))
+
+
+async def _each(connection: Connection, statement: str, rows: Sequence[tuple[object, ...]]) -> None:
+    if rows:
+        await connection.execute(statement, *[list(column) for column in zip(*rows, strict=True)])

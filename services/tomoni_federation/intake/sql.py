@@ -1,0 +1,83 @@
+"""The statements of intake: one for all logs of a batch, over arrays."""
+
+from typing import Final
+
+LOGS: Final = """
+SELECT l.log, l.heartbeat_key, l.proven_size, l.compact,
+    (SELECT jsonb_agg(jsonb_build_array(k.from_size, k.log_key, k.retired) ORDER BY k.from_size)::text
+     FROM mirror.key k WHERE k.log = l.log) AS keys,
+    EXISTS (SELECT 1 FROM mirror.provisional p WHERE p.log = l.log)
+        OR EXISTS (SELECT 1 FROM mirror.awaited_checkpoint a WHERE a.log = l.log)
+        OR EXISTS (SELECT 1 FROM mirror.heartbeat h WHERE h.log = l.log AND NOT h.proven) AS remembered
+FROM mirror.log l WHERE l.log = ANY($1::text[]) AND l.state = 'open'
+ORDER BY l.log FOR UPDATE OF l
+"""
+
+PROVISIONAL: Final = "SELECT log, position, data FROM mirror.provisional WHERE log = ANY($1::text[])"
+AWAITED: Final = "SELECT log, size, note FROM mirror.awaited_checkpoint WHERE log = ANY($1::text[])"
+AWAITED_HEARTBEATS: Final = """
+SELECT log, size, as_of, note FROM mirror.heartbeat
+WHERE log = ANY($1::text[]) AND NOT proven ORDER BY log, size, as_of
+"""
+
+INSERT_ENTRIES: Final = """
+INSERT INTO mirror.entry (log, position, data, leaf)
+SELECT * FROM unnest($1::text[], $2::bigint[], $3::bytea[], $4::bytea[])
+"""
+
+INSERT_CHECKPOINTS: Final = """
+INSERT INTO mirror.checkpoint (log, size, root, note, receipt, proven_at)
+SELECT * FROM unnest($1::text[], $2::bigint[], $3::bytea[], $4::bytea[], $5::bytea[], $6::timestamptz[])
+"""
+
+GROW_LOGS: Final = """
+UPDATE mirror.log l SET proven_size = n.size, compact = n.compact
+FROM unnest($1::text[], $2::bigint[], $3::bytea[]) AS n (log, size, compact) WHERE l.log = n.log
+"""
+
+INSERT_KEYS: Final = """
+INSERT INTO mirror.key (log, from_size, log_key)
+SELECT * FROM unnest($1::text[], $2::bigint[], $3::text[])
+"""
+
+FORGET_AWAITED: Final = (
+    "DELETE FROM mirror.provisional WHERE log = ANY($1::text[])",
+    "DELETE FROM mirror.awaited_checkpoint WHERE log = ANY($1::text[])",
+    "DELETE FROM mirror.heartbeat WHERE log = ANY($1::text[]) AND NOT proven",
+)
+
+INSERT_PROVISIONAL: Final = """
+INSERT INTO mirror.provisional (log, position, data) SELECT * FROM unnest($1::text[], $2::bigint[], $3::bytea[])
+"""
+
+INSERT_AWAITED: Final = """
+INSERT INTO mirror.awaited_checkpoint (log, size, note) SELECT * FROM unnest($1::text[], $2::bigint[], $3::bytea[])
+"""
+
+INSERT_HEARTBEATS: Final = """
+INSERT INTO mirror.heartbeat (log, size, as_of, note, proven)
+SELECT * FROM unnest($1::text[], $2::bigint[], $3::timestamptz[], $4::bytea[], $5::boolean[])
+ON CONFLICT (log, size, as_of) DO UPDATE SET proven = mirror.heartbeat.proven OR excluded.proven
+"""
+
+FRESHEN: Final = """
+UPDATE projection.cursor c SET fresh_as_of = greatest(c.fresh_as_of, (
+    SELECT max(h.as_of) FROM mirror.heartbeat h WHERE h.log = c.log AND h.proven AND h.size <= c.position))
+WHERE c.projection = $1 AND c.version = $2 AND c.log = ANY($3::text[])
+"""
+"""A heartbeat counts for answers once what it covers is projected; projecting runs the same when it arrives there."""
+
+FORGET_HEARTBEATS: Final = """
+DELETE FROM mirror.heartbeat h USING projection.cursor c
+WHERE c.projection = $1 AND c.version = $2 AND h.log = ANY($3::text[]) AND c.log = h.log
+  AND h.proven AND h.size <= c.position AND h.as_of < c.fresh_as_of
+"""
+
+ROOT_AT: Final = "SELECT root FROM mirror.checkpoint WHERE log = $1 AND size = $2"
+
+LATEST_RECEIPTS: Final = """
+SELECT l.log, k.size, k.receipt FROM mirror.log l CROSS JOIN LATERAL (
+    SELECT size, receipt FROM mirror.checkpoint
+    WHERE log = l.log AND receipt IS NOT NULL ORDER BY size DESC LIMIT 1
+) AS k
+"""

@@ -1,0 +1,1 @@
+"""The mirror: every jurisdiction's log as proven, and its verification."""

@@ -1,0 +1,1 @@
+"""Projections: proven entries to the rows that answers are made of."""

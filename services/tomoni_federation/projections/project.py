@@ -1,0 +1,173 @@
+"""Projecting: proven entries of many logs to rows, rows and cursors in one transaction.
+
+Whatever is behind is taken at once, fairly shared between logs. A log with a fault stops alone: an entry that does
+not fit halts it until the software knows better (retried at each start), an illegal one is evidence and quarantines
+it. Both are loud, and the issuer's answers are unknown from the same commit on.
+"""
+
+import asyncio
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+
+import structlog
+from prometheus_client import Counter
+
+from tomoni.database import Connection, Pool
+from tomoni_federation.mirror.evidence import accuse_entry
+from tomoni_federation.projections import sql
+from tomoni_federation.projections.certificates import CertificateRow, as_row
+from tomoni_federation.projections.fold import Changes, Decoded, Prior, Row, Stream, decode, fold, needs
+
+log = structlog.get_logger()
+
+BUDGET = 10_000
+"""Entries taken in one transaction."""
+
+PROJECTED = Counter("tomoni_federation_projected_entries_total", "Entries projected into the read model")
+STOPS = Counter("tomoni_federation_stops_total", "Times a log was stopped by one of its own entries; each is an alarm")
+
+
+class MirrorGapError(Exception):
+    """The mirror lacks entries that were proven: it was tampered with or lost data. Nothing may be answered from it."""
+
+
+class Projector:
+    """Keeps the read model up with the mirror."""
+
+    def __init__(self, pool: Pool, federation: str, *, budget: int = BUDGET) -> None:
+        self._pool = pool
+        self._federation = federation
+        self._budget = budget
+        self._behind = asyncio.Event()
+        self._behind.set()
+
+    def notify(self) -> None:
+        """Say that there may be more in the mirror."""
+        self._behind.set()
+
+    async def start(self) -> None:
+        """Make the cursors that are missing, and give logs that were halted another try by this version."""
+        await self._pool.execute(sql.ENSURE_CURSORS, sql.PROJECTION, sql.VERSION)
+        await self._pool.execute(sql.RETRY_HALTED, sql.PROJECTION, sql.VERSION)
+
+    async def wait(self, seconds: float) -> None:
+        """Wait until somebody notified, or for some seconds: another process may have written."""
+        try:
+            async with asyncio.timeout(seconds):
+                await self._behind.wait()
+        except TimeoutError:
+            pass
+        self._behind.clear()
+
+    async def catch_up(self) -> int:
+        """Project until nothing is behind; return how many entries that were."""
+        total = 0
+        while (count := await self.step()) > 0:
+            total += count
+        return total
+
+    async def step(self) -> int:
+        """Project what is behind, up to the budget, in one transaction; return how many entries that were."""
+        async with self._pool.acquire() as connection, connection.transaction():
+            behind = await connection.fetch(sql.BEHIND, sql.PROJECTION, sql.VERSION)
+            if not behind:
+                return 0
+            wanted = _share([(row["log"], row["position"], row["proven_size"]) for row in behind], self._budget)
+            entries = await _read(connection, wanted)
+            priors = await _priors(connection, entries)
+            for row in behind:
+                priors[row["log"]].missing_unknown = row["missing_unknown"]
+            changes = [
+                fold(code, f"{self._federation}/{code}", of_log, priors[code]) for code, of_log in entries.items()
+            ]
+            await _write(connection, changes)
+            for change in changes:
+                if change.fault is not None and change.fault.illegal:
+                    await accuse_entry(connection, change.log, change.fault.position, change.fault.reason)
+        _report(changes)
+        count = sum(len(of_log) for of_log in entries.values())
+        PROJECTED.inc(count)
+        return count
+
+
+def _report(changes: Iterable[Changes]) -> None:
+    for change in changes:
+        if change.fault is not None:
+            STOPS.inc()
+            log.error("log_stopped", code=change.log, position=change.fault.position, error=change.fault.reason)
+
+
+def _share(behind: Sequence[tuple[str, int, int]], budget: int) -> list[tuple[str, int, int]]:
+    """Return (log, low, high) within the budget: no log waits because another has a long history to catch up."""
+    shares: list[tuple[str, int, int]] = []
+    left = budget
+    by_need = sorted(behind, key=lambda row: row[2] - row[1])
+    for number, (code, low, high) in enumerate(by_need):
+        share = min(high - low, max(1, left // (len(by_need) - number)))
+        shares.append((code, low, low + share))
+        left = max(0, left - share)
+    return shares
+
+
+async def _read(connection: Connection, wanted: Sequence[tuple[str, int, int]]) -> dict[str, list[Decoded]]:
+    rows = await connection.fetch(sql.ENTRIES, *_columns(wanted))
+    by_log: defaultdict[str, list[tuple[int, bytes]]] = defaultdict(list)
+    for code, position, data in rows:
+        by_log[code].append((position, data))
+    for code, low, high in wanted:
+        if len(by_log[code]) != high - low:
+            raise MirrorGapError("the mirror lacks proven entries: run `tomoni federation verify-mirror`")
+    return {code: decode(entries) for code, entries in by_log.items()}
+
+
+async def _priors(connection: Connection, entries: dict[str, list[Decoded]]) -> dict[str, Prior]:
+    priors = {code: Prior() for code in entries}
+    certificates: list[tuple[str, str]] = []
+    documents: list[tuple[str, bytes]] = []
+    streams: list[tuple[str, str]] = []
+    for code, of_log in entries.items():
+        touched = needs(of_log)
+        certificates.extend((code, identity) for identity in touched[0])
+        documents.extend((code, document) for document in touched[1])
+        streams.extend((code, subject) for subject in touched[2])
+    if certificates:
+        for row in await connection.fetch(sql.CERTIFICATES, *_columns(certificates)):
+            certificate = CertificateRow(*row.values())
+            priors[certificate.log].certificates[certificate.certificate] = certificate
+    if documents:
+        for code, document in await connection.fetch(sql.DOCUMENTS, *_columns(documents)):
+            priors[code].documents.add(document)
+    if streams:
+        for code, subject, version, unknown in await connection.fetch(sql.STREAMS, *_columns(streams)):
+            priors[code].streams[subject] = Stream(version, unknown)
+    return priors
+
+
+async def _write(connection: Connection, changes: Sequence[Changes]) -> None:
+    new = [as_row(row) for change in changes for row in change.new_certificates.values()]
+    changed = [as_row(row) for change in changes for row in change.changed_certificates.values()]
+    documents = [(c.log, document, identity) for c in changes for document, identity in c.documents.items()]
+    streams = [(c.log, subject, s.version, s.unknown) for c in changes for subject, s in c.streams.items()]
+    arrangements = [row for change in changes for row in change.arrangements]
+    await _each(connection, sql.INSERT_CERTIFICATES, new)
+    await _each(connection, sql.UPDATE_CERTIFICATES, changed)
+    await _each(connection, sql.INSERT_DOCUMENTS, documents)
+    await _each(connection, sql.UPSERT_STREAMS, streams)
+    if arrangements:  # arrays within arrays of different lengths cannot be unnested; there are few of them
+        await connection.executemany(sql.INSERT_ARRANGEMENT, arrangements)
+    await _each(connection, sql.WITHDRAW_ARRANGEMENTS, [row for c in changes for row in c.withdrawals])
+    await _each(connection, sql.INSERT_MEMBERSHIPS, [row for c in changes for row in c.memberships])
+    cursors = [
+        (c.log, c.position, c.fault.reason if c.fault else None, c.unknown, c.missing_unknown)
+        for c in sorted(changes, key=lambda change: change.log)
+    ]
+    await connection.execute(sql.MOVE_CURSORS, sql.PROJECTION, sql.VERSION, *_columns(cursors))
+
+
+async def _each(connection: Connection, statement: str, rows: Sequence[Row]) -> None:
+    if rows:
+        await connection.execute(statement, *_columns(rows))
+
+
+def _columns(rows: Sequence[Row]) -> list[list[object]]:
+    return [list(column) for column in zip(*rows, strict=True)]

@@ -1,0 +1,126 @@
+"""The statements of the read model: every write is one statement over arrays, whatever the number of rows.
+
+Reads of rows that are about to change go through LATERAL … LIMIT 1: the planner cannot turn them into a scan of a
+table of a million rows because ten thousand keys are asked for.
+"""
+
+from typing import Final
+
+PROJECTION: Final = "registry"
+VERSION: Final = 1
+
+ENSURE_CURSORS: Final = """
+INSERT INTO projection.cursor (projection, version, log)
+SELECT $1, $2, l.log FROM mirror.log l ON CONFLICT DO NOTHING
+"""
+
+RETRY_HALTED: Final = "UPDATE projection.cursor SET halted = NULL WHERE projection = $1 AND version = $2"
+
+BEHIND: Final = """
+SELECT c.log, c.position, l.proven_size, c.missing_unknown
+FROM projection.cursor c JOIN mirror.log l USING (log)
+WHERE c.projection = $1 AND c.version = $2
+  AND c.position < l.proven_size AND c.halted IS NULL AND l.state <> 'quarantined'
+ORDER BY c.log
+FOR UPDATE OF c SKIP LOCKED
+"""
+
+ENTRIES: Final = """
+SELECT w.log, e.position, e.data
+FROM unnest($1::text[], $2::bigint[], $3::bigint[]) AS w (log, low, high)
+CROSS JOIN LATERAL (
+    SELECT position, data FROM mirror.entry
+    WHERE log = w.log AND position >= w.low AND position < w.high ORDER BY position
+) AS e
+"""
+
+CERTIFICATES: Final = """
+SELECT c.* FROM unnest($1::text[], $2::uuid[]) AS w (log, certificate)
+CROSS JOIN LATERAL (
+    SELECT log, certificate::text, version, kind, document, certified_on, conditional_until, confirmed_on, effect,
+        effective_on, unknown, first_position, last_position
+    FROM projection.certificate k WHERE k.log = w.log AND k.certificate = w.certificate LIMIT 1
+) AS c
+"""
+
+DOCUMENTS: Final = """
+SELECT w.log, w.document FROM unnest($1::text[], $2::bytea[]) AS w (log, document)
+CROSS JOIN LATERAL (
+    SELECT 1 FROM projection.document k WHERE k.log = w.log AND k.document = w.document LIMIT 1
+) AS d
+"""
+
+STREAMS: Final = """
+SELECT s.* FROM unnest($1::text[], $2::text[]) AS w (log, subject)
+CROSS JOIN LATERAL (
+    SELECT log, subject, version, unknown FROM projection.stream k
+    WHERE k.log = w.log AND k.subject = w.subject LIMIT 1
+) AS s
+"""
+
+_CERTIFICATE_ARRAYS: Final = """unnest($1::text[], $2::uuid[], $3::integer[], $4::text[], $5::bytea[], $6::date[],
+    $7::date[], $8::date[], $9::text[], $10::date[], $11::boolean[], $12::bigint[], $13::bigint[])"""
+
+INSERT_CERTIFICATES: Final = f"""
+INSERT INTO projection.certificate (log, certificate, version, kind, document, certified_on, conditional_until,
+    confirmed_on, effect, effective_on, unknown, first_position, last_position)
+SELECT * FROM {_CERTIFICATE_ARRAYS}
+"""  # noqa: S608  # no text but ours
+
+UPDATE_CERTIFICATES: Final = f"""
+UPDATE projection.certificate c SET version = n.version, document = n.document, certified_on = n.certified_on,
+    conditional_until = n.conditional_until, confirmed_on = n.confirmed_on, effect = n.effect,
+    effective_on = n.effective_on, unknown = n.unknown, last_position = n.last_position
+FROM {_CERTIFICATE_ARRAYS} AS n (log, certificate, version, kind, document, certified_on, conditional_until,
+    confirmed_on, effect, effective_on, unknown, first_position, last_position)
+WHERE c.log = n.log AND c.certificate = n.certificate
+"""  # noqa: S608  # no text but ours
+
+INSERT_DOCUMENTS: Final = """
+INSERT INTO projection.document (log, document, certificate)
+SELECT * FROM unnest($1::text[], $2::bytea[], $3::uuid[])
+"""
+
+UPSERT_STREAMS: Final = """
+INSERT INTO projection.stream (log, subject, version, unknown)
+SELECT * FROM unnest($1::text[], $2::text[], $3::integer[], $4::boolean[])
+ON CONFLICT (log, subject) DO UPDATE SET version = excluded.version, unknown = excluded.unknown
+"""
+
+INSERT_ARRANGEMENT: Final = """
+INSERT INTO projection.arrangement (log, arrangement, pattern, codes, prefecture, network, kinds, services,
+    effective_from, effective_until, conditions, precedence, keeps_recognised, position)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)
+"""
+
+WITHDRAW_ARRANGEMENTS: Final = """
+UPDATE projection.arrangement a SET withdrawn_on = n.withdrawn_on, withdrawn_position = n.position
+FROM unnest($1::text[], $2::uuid[], $3::date[], $4::bigint[]) AS n (log, arrangement, withdrawn_on, position)
+WHERE a.log = n.log AND a.arrangement = n.arrangement
+"""
+
+INSERT_MEMBERSHIPS: Final = """
+INSERT INTO projection.membership (log, position, network, member, effective_on)
+SELECT * FROM unnest($1::text[], $2::bigint[], $3::text[], $4::boolean[], $5::date[])
+"""
+
+MOVE_CURSORS: Final = """
+UPDATE projection.cursor c SET position = n.position, halted = n.halted, unknown = c.unknown OR n.unknown,
+    missing_unknown = c.missing_unknown OR n.missing_unknown,
+    fresh_as_of = greatest(c.fresh_as_of, (
+        SELECT max(h.as_of) FROM mirror.heartbeat h WHERE h.log = c.log AND h.proven AND h.size <= n.position))
+FROM unnest($3::text[], $4::bigint[], $5::text[], $6::boolean[], $7::boolean[])
+    AS n (log, position, halted, unknown, missing_unknown)
+WHERE c.projection = $1 AND c.version = $2 AND c.log = n.log
+"""
+
+FORGET_LOG: Final = (
+    "DELETE FROM projection.certificate WHERE log = $1",
+    "DELETE FROM projection.document WHERE log = $1",
+    "DELETE FROM projection.arrangement WHERE log = $1",
+    "DELETE FROM projection.membership WHERE log = $1",
+    "DELETE FROM projection.stream WHERE log = $1",
+    "UPDATE projection.cursor SET position = 0, fresh_as_of = NULL, halted = NULL, unknown = false, "
+    "missing_unknown = false WHERE log = $1",
+)
+"""Everything made of one log; it is projected anew from what the mirror holds."""

@@ -1,0 +1,36 @@
+"""The federation's database: migrations by the owner, and what the running role may do."""
+
+from pathlib import Path
+from typing import Final
+
+import asyncpg
+
+from tomoni import eventlog
+from tomoni.database import migrate
+
+MIGRATIONS: Final = Path(__file__).parent / "migrations"
+
+_GRANTS: Final = (
+    "GRANT USAGE ON SCHEMA mirror, projection TO {role}",
+    "GRANT SELECT, INSERT, UPDATE ON mirror.log, mirror.key TO {role}",
+    "GRANT SELECT, INSERT ON mirror.entry, mirror.disowned TO {role}",
+    "GRANT SELECT, INSERT, UPDATE ON mirror.evidence TO {role}",
+    "GRANT SELECT, INSERT ON mirror.checkpoint TO {role}",
+    "GRANT SELECT, INSERT, UPDATE, DELETE ON mirror.provisional, mirror.awaited_checkpoint, mirror.heartbeat TO {role}",
+    "GRANT EXECUTE ON FUNCTION mirror.disown(text, bigint, bytea) TO {role}",
+    "GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA projection TO {role}",
+)
+"""Proven entries and checkpoints can be added and read; nobody who runs can change or delete them."""
+
+
+async def prepare(owner_dsn: str, runner: str) -> None:
+    """Bring the database to the newest schema and grant the running role what it needs; safe to repeat."""
+    await migrate(owner_dsn, "federation", [eventlog.MIGRATIONS, MIGRATIONS])
+    connection = await asyncpg.connect(owner_dsn)
+    try:
+        await connection.execute("SELECT log.grant_writer($1)", runner)
+        quoted = await connection.fetchval("SELECT quote_ident($1)", runner)
+        for grant in _GRANTS:
+            await connection.execute(grant.format(role=quoted))
+    finally:
+        await connection.close()

@@ -1,0 +1,69 @@
+"""A federation's database, and towns admitted to it directly; admission itself has tests of its own."""
+
+from dataclasses import dataclass
+
+import asyncpg
+import pytest
+
+from tests.federation.towns import FEDERATION, NOW, Town
+from tomoni.database import Pool, create_pool
+from tomoni.tlog.cosignature import Cosigner, generate_cosigner
+from tomoni_federation.intake.receive import Receiver
+from tomoni_federation.projections.project import Projector
+from tomoni_federation.schema import prepare
+
+
+@dataclass
+class Federation:
+    pool: Pool
+    owner_dsn: str
+    runner_dsn: str
+    receiver: Receiver
+    projector: Projector
+    cosigner: Cosigner
+
+    async def admit(self, *towns: Town) -> None:
+        for town in towns:
+            await self.pool.execute(
+                "INSERT INTO mirror.log (log, state, heartbeat_key) VALUES ($1, 'open', $2)",
+                town.code,
+                town.heartbeat_key.vkey,
+            )
+            await self.pool.execute(
+                "INSERT INTO mirror.key (log, from_size, log_key) VALUES ($1, 0, $2)", town.code, town.log_key.vkey
+            )
+        await self.projector.start()
+
+    async def take(self, *messages, heartbeats=()):
+        received = await self.receiver.events(list(messages)) if messages else None
+        if heartbeats:
+            received = await self.receiver.heartbeats(list(heartbeats))
+        await self.projector.catch_up()
+        return received
+
+    async def mirrored(self, town: Town) -> list[bytes]:
+        rows = await self.pool.fetch("SELECT data FROM mirror.entry WHERE log = $1 ORDER BY position", town.code)
+        return [row["data"] for row in rows]
+
+    async def state(self, town: Town) -> str:
+        return await self.pool.fetchval("SELECT state FROM mirror.log WHERE log = $1", town.code)
+
+    async def cursor(self, town: Town):
+        return await self.pool.fetchrow("SELECT * FROM projection.cursor WHERE log = $1", town.code)
+
+    async def as_owner(self, sql: str, *args) -> None:
+        connection = await asyncpg.connect(self.owner_dsn)
+        try:
+            await connection.execute(sql, *args)
+        finally:
+            await connection.close()
+
+
+@pytest.fixture
+async def federation(database):
+    await prepare(database.owner_dsn, database.runner)
+    pool = await create_pool(database.runner_dsn)
+    cosigner = generate_cosigner(f"{FEDERATION}/receipts")
+    receiver = Receiver(pool, FEDERATION, cosigner, clock=lambda: NOW)
+    yield Federation(pool, database.owner_dsn, database.runner_dsn, receiver, Projector(pool, FEDERATION), cosigner)
+    await pool.close()

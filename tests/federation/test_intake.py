@@ -1,0 +1,268 @@
+import msgspec
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tests.federation.towns import FEDERATION, NOW, Town
+from tomoni.tlog.checkpoint import Checkpoint, open_checkpoint, sign_checkpoint
+from tomoni.tlog.cosignature import generate_cosigner, open_cosigned
+from tomoni.tlog.merkle import CompactRange
+from tomoni.tlog.note import generate_signer
+from tomoni.transport.consume import RawMessage
+from tomoni.transport.subjects import Kind
+from tomoni_federation.intake.assembly import MAX_AHEAD, Log, take_checkpoint, take_entry
+from tomoni_federation.mirror.keys import Key
+
+
+@pytest.fixture
+def town():
+    town = Town("131130")
+    for _ in range(5):
+        town.issue()
+    return town
+
+
+async def test_entries_become_visible_when_a_checkpoint_proves_them(federation, town):
+    await federation.admit(town)
+    *entries, checkpoint = town.messages()
+    assert (await federation.take(*entries)).proven == 0
+    assert await federation.mirrored(town) == []
+    received = await federation.take(checkpoint)
+    assert received.proven == 5
+    assert await federation.mirrored(town) == town.entries
+
+
+async def test_the_receipt_is_the_federations_cosignature_over_the_proven_checkpoint(federation, town):
+    await federation.admit(town)
+    (receipt,) = (await federation.take(*town.messages(0, 2), *town.messages(2))).receipts
+    assert (receipt.code, receipt.size) == (town.code, 5)
+    assert open_checkpoint(receipt.note, town.origin, [town.log_key.verifier]).size == 5
+    assert open_cosigned(receipt.note, federation.cosigner.verifier) == int(NOW.timestamp())
+
+
+async def test_what_comes_again_changes_nothing(federation, town):
+    await federation.admit(town)
+    for _ in range(3):
+        await federation.take(*town.messages(), *town.messages(2))
+    assert await federation.mirrored(town) == town.entries
+    assert await federation.state(town) == "open"
+
+
+async def test_a_gap_waits_and_is_never_skipped(federation, town):
+    await federation.admit(town)
+    first, second, *rest = town.messages()
+    await federation.take(first, *rest)
+    assert await federation.mirrored(town) == []
+    await federation.take(second)
+    assert await federation.mirrored(town) == town.entries
+
+
+async def test_logs_in_one_batch_do_not_mix(federation, town):
+    other = Town("131121")
+    other.issue()
+    await federation.admit(town, other)
+    await federation.take(*(m for pair in zip(town.messages(), other.messages() * 3, strict=True) for m in pair))
+    assert await federation.mirrored(town) == town.entries
+    assert await federation.mirrored(other) == other.entries
+
+
+def junk(town: Town, thief=None):
+    """What a holder of a stolen transport key could send; none of it is signed by the log's key."""
+    thief = thief or generate_signer(town.origin)
+    forged = Town(town.code, log_key=thief)
+    for _ in range(4):
+        forged.issue()
+    heartbeat_thief = generate_cosigner(f"{town.origin}/heartbeat")
+    return {
+        "a forged event": town.entry_message(2, forged.entries[0]),
+        "garbage": town.entry_message(2, b"\x00garbage"),
+        "nothing": town.entry_message(2, b""),
+        "too many bytes": town.entry_message(2, b"x" * 60_001),
+        "a future position": town.entry_message(4, forged.entries[1]),
+        "a position far ahead": RawMessage(town.code, Kind.ENTRY, 10**12, b"x", ""),
+        "no headers": RawMessage(town.code, None, None, b"x", ""),
+        "a kind without a position": RawMessage(town.code, Kind.ENTRY, None, b"x", ""),
+        "a checkpoint by another key": forged.checkpoint_message(),
+        "a checkpoint of another origin": town.checkpoint_message(
+            note=sign_checkpoint(Checkpoint(f"{FEDERATION}/131121", 4, b"r" * 32), [town.log_key])
+        ),
+        "a torn checkpoint": town.checkpoint_message(note=town.note()[:-40]),
+        "a checkpoint without a signature": town.checkpoint_message(note=town.checkpoint_at().to_text().encode()),
+        "a checkpoint that is not text": town.checkpoint_message(note=b"\xff\xfe"),
+        "an old entry again": town.entry_message(0),
+        "an entry at another's position": town.entry_message(1, town.entries[3]),
+        "a heartbeat by another key": town.heartbeat(cosigner=heartbeat_thief),
+        "a heartbeat as a checkpoint": RawMessage(town.code, Kind.CHECKPOINT, 4, forged.heartbeat().data, ""),
+    }
+
+
+@pytest.mark.parametrize("name", sorted(junk(Town("131130", entries=[b"x"] * 5))))
+@pytest.mark.parametrize("when", ["before", "between", "after"])
+async def test_junk_from_a_stolen_transport_key_never_blocks_the_true_events(federation, town, name, when):
+    await federation.admit(town)
+    thing = junk(town)[name]
+    true = town.messages()
+    wire = {"before": [thing, *true], "between": [*true[:3], thing], "after": [*true, thing]}[when]
+    for message in wire:
+        await federation.take(message)
+    if when == "between":  # the relay's next batch was refused, so it publishes anew from the last receipt
+        await federation.take(*town.messages())
+    assert await federation.mirrored(town) == town.entries
+    assert await federation.state(town) == "open"
+
+
+async def test_a_wrong_root_discards_the_unproven_suffix_alone(federation, town):
+    await federation.admit(town)
+    await federation.take(*town.messages(0, 3))
+    forged = Town(town.code)
+    forged.issue()
+    await federation.take(town.entry_message(3, forged.entries[0]), town.entry_message(4), town.checkpoint_message())
+    assert await federation.mirrored(town) == town.entries[:3]
+    assert await federation.pool.fetchval("SELECT count(*) FROM mirror.provisional") == 0
+    await federation.take(*town.messages(3))
+    assert await federation.mirrored(town) == town.entries
+
+
+async def test_strangers_lines_on_a_checkpoint_do_not_reach_the_receipt(federation, town):
+    await federation.admit(town)
+    stranger = generate_signer(f"{FEDERATION}/receipts")
+    note = town.note(signers=[town.log_key, stranger])
+    *entries, _ = town.messages()
+    (receipt,) = (await federation.take(*entries, town.checkpoint_message(note=note))).receipts
+    assert stranger.name.encode() not in receipt.note.replace(federation.cosigner.name.encode(), b"", 1)
+
+
+async def test_messages_of_a_town_that_is_not_admitted_are_dropped(federation, town):
+    assert (await federation.take(*town.messages())).proven == 0
+    assert await federation.pool.fetchval("SELECT count(*) FROM mirror.provisional") == 0
+
+
+async def test_provisional_bytes_are_bounded(federation, town):
+    await federation.admit(town)
+    await federation.take(*(RawMessage(town.code, Kind.ENTRY, n, b"x", "") for n in range(MAX_AHEAD + 50)))
+    assert await federation.pool.fetchval("SELECT count(*) FROM mirror.provisional") == MAX_AHEAD
+
+
+async def test_a_rotated_key_speaks_from_its_announcement_on(federation, town):
+    await federation.admit(town)
+    old = town.rotate()
+    *entries, _ = town.messages()
+    only_new = town.checkpoint_message()
+    only_old = town.checkpoint_message(signers=[old])
+    both = town.checkpoint_message(signers=[old, town.log_key])
+    await federation.take(*entries, only_new)
+    await federation.take(only_old)
+    assert await federation.mirrored(town) == []
+    await federation.take(both)
+    assert await federation.mirrored(town) == town.entries
+    town.issue()
+    await federation.take(town.entry_message(6), town.checkpoint_message(signers=[old]))
+    assert len(await federation.mirrored(town)) == 6
+    await federation.take(town.checkpoint_message())
+    assert await federation.mirrored(town) == town.entries
+
+
+async def test_a_thief_of_the_transport_key_cannot_announce_a_key_of_his_own(federation, town):
+    await federation.admit(town)
+    await federation.take(*town.messages())
+    forged = Town(town.code, entries=list(town.entries))
+    forged.rotate()
+    await federation.take(*forged.messages(5))
+    assert await federation.mirrored(town) == town.entries
+    assert await federation.state(town) == "open"
+
+
+def forked(town: Town, size: int) -> Town:
+    fork = Town(town.code, log_key=town.log_key, heartbeat_key=town.heartbeat_key, entries=town.entries[: size - 1])
+    fork.issue()
+    return fork
+
+
+@pytest.mark.parametrize("size", [1, 3, 5])
+async def test_a_signed_checkpoint_that_contradicts_the_proven_history_quarantines(federation, town, size):
+    await federation.admit(town)
+    await federation.take(*town.messages())
+    received = await federation.take(forked(town, size).checkpoint_message())
+    assert received.contradicted == (town.code,)
+    assert await federation.state(town) == "quarantined"
+    evidence = await federation.pool.fetchrow("SELECT * FROM mirror.evidence")
+    document = msgspec.json.decode(evidence["document"])
+    assert (evidence["log"], evidence["kind"], evidence["proven_size"]) == (town.code, "checkpoints", 5)
+    assert len(document["notes"]) == 2
+
+
+async def test_two_signed_checkpoints_of_one_size_quarantine_before_any_entry_came(federation, town):
+    await federation.admit(town)
+    await federation.take(town.checkpoint_message())
+    assert (await federation.take(forked(town, 5).checkpoint_message())).contradicted == (town.code,)
+
+
+async def test_a_signed_fork_ahead_does_not_block_and_is_found_once_the_history_passes_it(federation, town):
+    await federation.admit(town)
+    await federation.take(forked(town, 3).checkpoint_message(), *town.messages())
+    assert await federation.mirrored(town) == town.entries
+    assert await federation.state(town) == "quarantined"
+
+
+async def test_a_contradicting_heartbeat_quarantines(federation, town):
+    await federation.admit(town)
+    await federation.take(*town.messages())
+    received = await federation.take(heartbeats=[forked(town, 4).heartbeat()])
+    assert received.contradicted == (town.code,)
+
+
+async def test_the_neighbours_of_a_quarantined_log_go_on(federation, town):
+    other = Town("131121")
+    other.issue()
+    await federation.admit(town, other)
+    await federation.take(*town.messages())
+    await federation.take(forked(town, 4).checkpoint_message(), *other.messages())
+    assert (await federation.state(town), await federation.state(other)) == ("quarantined", "open")
+    assert await federation.mirrored(other) == other.entries
+
+
+TRUE = Town("131130")
+for _ in range(8):
+    TRUE.issue()
+FALSE = Town("131130")
+for _ in range(8):
+    FALSE.issue()
+NOTES = {size: TRUE.note(size) for size in range(1, 9)}
+
+
+@settings(max_examples=300)
+@given(
+    st.lists(
+        st.one_of(
+            st.tuples(st.just("true"), st.integers(0, 7)),
+            st.tuples(st.just("false"), st.integers(0, 9)),
+            st.tuples(st.just("checkpoint"), st.integers(1, 8)),
+            st.tuples(st.just("forged"), st.integers(1, 8)),
+        ),
+        max_size=40,
+    )
+)
+def test_whatever_the_wire_brings_only_true_entries_are_proven_and_the_relays_next_batch_gets_through(wire):
+    log = Log(
+        code=TRUE.code,
+        origin=TRUE.origin,
+        keys=[Key(0, TRUE.log_key.vkey)],
+        heartbeat_key=TRUE.heartbeat_key.vkey,
+        range=CompactRange(),
+    )
+    for kind, number in wire:
+        match kind:
+            case "true":
+                take_entry(log, number, TRUE.entries[number])
+            case "false":
+                take_entry(log, number, FALSE.entries[number % 8])
+            case "checkpoint":
+                take_checkpoint(log, NOTES[number])
+            case _:
+                take_checkpoint(log, FALSE.note(number))
+        assert log.entries == TRUE.entries[: log.range.size]
+    for position in range(log.range.size, 8):
+        take_entry(log, position, TRUE.entries[position])
+    take_checkpoint(log, NOTES[8])
+    assert log.entries == TRUE.entries
+    assert log.contradictions == []

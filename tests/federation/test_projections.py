@@ -1,0 +1,389 @@
+import uuid
+from datetime import date
+from typing import get_args
+
+import msgspec
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from tests.federation.towns import FEDERATION, Town
+from tomoni.events import JurisdictionEvent, encode_event
+from tomoni.events import federation as f
+from tomoni.events import jurisdiction as j
+from tomoni.events.canonical import encode
+from tomoni.tlog.note import generate_signer
+from tomoni_federation.projections.digest import digest
+from tomoni_federation.projections.fold import _HANDLERS, Prior, decode, fold, needs
+from tomoni_federation.projections.project import MirrorGapError, Projector, _share
+
+
+@pytest.fixture
+def town():
+    return Town("131130")
+
+
+def folded(town: Town, prior=None):
+    return fold(town.code, town.origin, decode(enumerate(town.entries)), prior or Prior())
+
+
+def unknown_event(town: Town, subject: str | None) -> bytes:
+    attributes = {"id": str(uuid.uuid4()), "source": town.origin, "specversion": "1.0", "type": "jp.tomoni.new.made.v9"}
+    return encode(attributes | ({} if subject is None else {"subject": subject}))
+
+
+def test_every_event_of_a_jurisdictions_log_has_a_handler():
+    assert set(_HANDLERS) == set(get_args(JurisdictionEvent))
+
+
+async def test_a_life_is_projected_to_its_rows(federation, town):
+    certificate, _ = town.issue(conditional_until=date(2026, 7, 1))
+    town.append(
+        town.event(
+            j.CertificateConfirmed,
+            j.CertificateConfirmedData,
+            f"certificate/{certificate}",
+            confirmed_on=date(2026, 6, 1),
+        )
+    )
+    town.reissue(certificate)
+    town.revoke(certificate)
+    town.append(
+        town.event(
+            j.CertificateCorrected,
+            j.CertificateCorrectedData,
+            f"certificate/{certificate}",
+            certified_on=date(2026, 4, 2),
+            conditional_until=date(2026, 7, 2),
+            effective_on=date(2026, 5, 2),
+        )
+    )
+    town.append(town.event(j.CertificateErased, j.Data, f"certificate/{certificate}"))
+    await federation.admit(town)
+    await federation.take(*town.messages())
+    row = await federation.pool.fetchrow("SELECT * FROM projection.certificate")
+    assert (str(row["certificate"]), row["version"], row["effect"]) == (certificate, 6, "ended")
+    assert (row["certified_on"], row["effective_on"]) == (date(2026, 4, 2), date(2026, 5, 2))
+    assert (row["conditional_until"], row["confirmed_on"]) == (date(2026, 7, 2), date(2026, 6, 1))
+    assert row["document"].hex() == town.documents[certificate]
+    assert (row["first_position"], row["last_position"]) == (0, 5)
+    assert await federation.pool.fetchval("SELECT count(*) FROM projection.document") == 2
+    assert (await federation.cursor(town))["position"] == 6
+
+
+async def test_rows_and_cursor_agree_when_events_come_one_by_one_or_all_at_once(federation, town):
+    other = Town("131121")
+    for one in (town, other):
+        certificate, _ = one.issue()
+        one.reissue(certificate)
+        one.revoke(certificate)
+        one.reinstate(certificate)
+        one.withdraw(one.declare("141003"))
+    one_by_one = [(one, n) for n in range(6) for one in (town, other)]
+    await federation.admit(town, other)
+    for one, position in one_by_one:
+        await federation.take(*one.messages(position, position + 1))
+    slowly = await digest_of(federation)
+    await forget(federation, town, other)
+    await federation.projector.catch_up()
+    assert await digest_of(federation) == slowly
+    assert (await federation.cursor(other))["position"] == 6
+
+
+async def digest_of(federation) -> str:
+    async with federation.pool.acquire() as connection, connection.transaction():
+        return await digest(connection)
+
+
+async def forget(federation, *towns):
+    for town in towns:
+        for table in ("certificate", "document", "arrangement", "membership", "stream"):
+            await federation.pool.execute(f"DELETE FROM projection.{table} WHERE log = $1", town.code)
+        await federation.pool.execute("UPDATE projection.cursor SET position = 0 WHERE log = $1", town.code)
+
+
+def history(town: Town, steps) -> None:
+    certificates = []
+    for step in steps:
+        match step:
+            case "issue":
+                certificates.append(town.issue()[0])
+            case "reissue" if certificates:
+                town.reissue(certificates[-1])
+            case "revoke" if certificates:
+                town.revoke(certificates.pop())
+            case "declare":
+                town.declare("271004")
+            case "rotate":
+                town.append(town.event(j.KeyRotated, j.KeyRotatedData, "key", log_key=town.log_key.vkey))
+            case "unknown":
+                town.append(unknown_event(town, f"certificate/{uuid.uuid4()}"))
+            case _:
+                pass
+
+
+STEPS = st.lists(st.sampled_from(["issue", "reissue", "revoke", "declare", "rotate", "unknown"]), max_size=8)
+
+
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(histories=st.lists(STEPS, min_size=2, max_size=3), data=st.data())
+async def test_any_interleaving_of_logs_gives_the_same_rows(federation, histories, data):
+    towns = [Town(f"{uuid.uuid4().int % 10**6:06d}") for _ in histories]
+    for town, steps in zip(towns, histories, strict=True):
+        history(town, steps)
+    turns = data.draw(st.permutations([town for town in towns for _ in town.entries]))
+    cuts = data.draw(st.lists(st.integers(1, 5), min_size=1, max_size=8))
+    await federation.admit(*towns)
+    sent, pending = dict.fromkeys([town.code for town in towns], 0), []
+    for number, town in enumerate(turns):
+        pending += town.messages(sent[town.code], sent[town.code] + 1)
+        sent[town.code] += 1
+        if number % cuts[number % len(cuts)] == 0:
+            await federation.take(*pending)
+            pending = []
+    if pending:
+        await federation.take(*pending)
+    interleaved = await digest_of(federation)
+    await forget(federation, *towns)
+    small = Projector(federation.pool, FEDERATION, budget=2)
+    await small.catch_up()
+    assert await digest_of(federation) == interleaved
+
+
+ILLEGAL = {
+    "another source": lambda town: town.event(
+        j.SchemeClosed, j.SchemeClosedData, "scheme", source=f"{FEDERATION}/131121", closes_on=date(2026, 1, 1)
+    ),
+    "a version too high": lambda town: town.event(
+        j.SchemeClosed, j.SchemeClosedData, "scheme", version=2, closes_on=date(2026, 1, 1)
+    ),
+    "a first version too high": lambda town: town.event(
+        j.CertificateIssued,
+        j.CertificateIssuedData,
+        f"certificate/{uuid.uuid4()}",
+        version=2,
+        kind="partnership",
+        document="ab" * 32,
+        certified_on=date(2026, 1, 1),
+    ),
+    "another noun": lambda town: town.event(
+        j.SchemeClosed, j.SchemeClosedData, f"certificate/{uuid.uuid4()}", closes_on=date(2026, 1, 1)
+    ),
+    "no identity": lambda town: town.event(j.CertificateErased, j.Data, "certificate/x"),
+    "an end of nothing": lambda town: town.event(j.CertificateErased, j.Data, f"certificate/{uuid.uuid4()}"),
+    "an event of the federation": lambda town: town.event(
+        f.JurisdictionSuspended, f.JurisdictionSuspendedData, "jurisdiction/131130", from_size=0
+    ),
+    "a key of another log": lambda town: town.event(
+        j.KeyRotated, j.KeyRotatedData, "key", log_key=generate_signer(f"{FEDERATION}/131121").vkey
+    ),
+    "not an event": lambda _: b"\x00",
+    "white space": lambda town: (
+        encode_event(town.event(j.SchemeClosed, j.SchemeClosedData, "scheme", closes_on=date(2026, 1, 1))) + b" "
+    ),
+    "a field of its own": lambda town: encode(
+        msgspec.json.decode(
+            encode_event(town.event(j.SchemeClosed, j.SchemeClosedData, "scheme", closes_on=date(2026, 1, 1)))
+        )
+        | {"extra": 1}
+    ),
+}
+
+
+@pytest.mark.parametrize("name", sorted(ILLEGAL))
+async def test_a_proven_entry_that_is_no_legal_event_is_evidence_and_quarantines_its_log_alone(federation, town, name):
+    other = Town("131121")
+    town.issue()
+    town.append(ILLEGAL[name](town))
+    town.issue()
+    other.issue()
+    await federation.admit(town, other)
+    await federation.take(*town.messages(), *other.messages())
+    evidence = await federation.pool.fetchrow("SELECT * FROM mirror.evidence")
+    document = msgspec.json.decode(evidence["document"])
+    assert (evidence["log"], evidence["kind"], document["position"]) == (town.code, "entry", 1)
+    assert (await federation.state(town), await federation.state(other)) == ("quarantined", "open")
+    assert (await federation.cursor(town))["position"] == 1
+    assert (await federation.cursor(other))["position"] == 1
+
+
+def revoked_twice(town, certificate):
+    town.revoke(certificate)
+    town.revoke(certificate)
+
+
+def replacing_another(town, certificate):
+    town.documents[certificate] = "ab" * 32
+    town.reissue(certificate)
+
+
+def with_a_document_of_another(town, certificate):
+    document = town.documents[certificate]
+    town.append(
+        town.event(
+            j.CertificateIssued,
+            j.CertificateIssuedData,
+            f"certificate/{uuid.uuid4()}",
+            kind="partnership",
+            document=document,
+            certified_on=date(2026, 1, 1),
+        )
+    )
+
+
+def correcting_no_end(town, certificate):
+    town.append(
+        town.event(
+            j.CertificateCorrected,
+            j.CertificateCorrectedData,
+            f"certificate/{certificate}",
+            certified_on=date(2026, 1, 1),
+            effective_on=date(2026, 1, 1),
+        )
+    )
+
+
+def withdrawn_twice(town, _):
+    arrangement = town.declare("141003")
+    town.withdraw(arrangement)
+    town.withdraw(arrangement)
+
+
+@pytest.mark.parametrize(
+    "mishap",
+    [
+        revoked_twice,
+        replacing_another,
+        with_a_document_of_another,
+        correcting_no_end,
+        withdrawn_twice,
+        lambda town, certificate: town.reinstate(certificate),
+    ],
+)
+async def test_an_entry_that_proves_but_does_not_fit_stops_its_log_loudly_and_alone(federation, town, mishap):
+    other = Town("131121")
+    certificate, _ = town.issue()
+    mishap(town, certificate)
+    wrong = town.size - 1
+    town.issue()
+    other.issue()
+    await federation.admit(town, other)
+    await federation.take(*town.messages(), *other.messages())
+    cursor = await federation.cursor(town)
+    assert (cursor["position"], cursor["halted"] is not None) == (wrong, True)
+    assert (await federation.state(town), (await federation.cursor(other))["position"]) == ("open", 1)
+    assert await federation.pool.fetchval("SELECT count(*) FROM projection.certificate WHERE log = $1", town.code) == 1
+    await Projector(federation.pool, FEDERATION).start()
+    assert (await federation.cursor(town))["halted"] is None  # each start gives it another try
+
+
+async def test_an_unknown_event_makes_its_certificate_unknown_for_good(federation, town):
+    certificate, _ = town.issue()
+    town.append(unknown_event(town, f"certificate/{certificate}"))
+    town.versions[f"certificate/{certificate}"] = 2
+    town.revoke(certificate)
+    town.issue()
+    await federation.admit(town)
+    await federation.take(*town.messages())
+    rows = await federation.pool.fetch("SELECT unknown, effect FROM projection.certificate ORDER BY first_position")
+    assert [tuple(row) for row in rows] == [(True, None), (False, None)]
+    cursor = await federation.cursor(town)
+    assert (cursor["missing_unknown"], cursor["unknown"]) == (True, False)
+
+
+async def test_a_certificate_first_heard_of_in_an_unknown_event_is_unknown_and_no_fault(federation, town):
+    certificate = str(uuid.uuid4())
+    town.append(unknown_event(town, f"certificate/{certificate}"))
+    await federation.admit(town)
+    await federation.take(*town.messages())
+    town.versions[f"certificate/{certificate}"] = 1
+    town.revoke(certificate)
+    issued = town.event(
+        j.CertificateIssued,
+        j.CertificateIssuedData,
+        f"certificate/{certificate}",
+        kind="partnership",
+        document="ab" * 32,
+        certified_on=date(2026, 1, 1),
+    )
+    town.append(issued)
+    await federation.take(*town.messages(1))
+    assert await federation.pool.fetchval("SELECT unknown FROM projection.certificate") is True
+    assert await federation.state(town) == "open"
+
+
+@pytest.mark.parametrize("subject", [None, "key"])
+async def test_an_unknown_event_about_the_log_or_its_keys_makes_the_whole_log_unknown(federation, town, subject):
+    town.append(unknown_event(town, subject))
+    await federation.admit(town)
+    await federation.take(*town.messages())
+    assert (await federation.cursor(town))["unknown"] is True
+
+
+async def test_an_unknown_event_about_an_arrangement_makes_that_one_unknown(federation, town):
+    arrangement = town.declare("131121")
+    town.append(unknown_event(town, f"arrangement/{arrangement}"))
+    town.withdraw(arrangement)
+    town.append(unknown_event(town, "arrangement/" + str(uuid.uuid4())))
+    await federation.admit(town)
+    await federation.take(*town.messages())
+    assert await federation.pool.fetchval("SELECT count(*) FROM projection.stream WHERE unknown") == 2
+    assert (await federation.cursor(town))["halted"] is None
+
+
+async def test_entries_missing_from_the_mirror_stop_the_projector(federation, town):
+    for _ in range(3):
+        town.issue()
+    await federation.admit(town)
+    await federation.receiver.events(town.messages())
+    await federation.as_owner("ALTER TABLE mirror.entry DISABLE TRIGGER entries_stay")
+    await federation.as_owner("DELETE FROM mirror.entry WHERE position = 1")
+    with pytest.raises(MirrorGapError):
+        await federation.projector.catch_up()
+
+
+async def test_the_running_role_cannot_change_or_remove_what_is_proven(federation, town):
+    town.issue()
+    await federation.admit(town)
+    await federation.take(*town.messages())
+    for statement in (
+        "UPDATE mirror.entry SET data = 'x'",
+        "DELETE FROM mirror.entry",
+        "TRUNCATE mirror.entry",
+        "UPDATE mirror.checkpoint SET note = 'x'",
+        "DELETE FROM mirror.checkpoint",
+    ):
+        with pytest.raises(Exception, match="permission denied"):
+            await federation.pool.execute(statement)
+    for statement in ("UPDATE mirror.entry SET data = 'x'", "DELETE FROM mirror.entry", "TRUNCATE mirror.entry"):
+        with pytest.raises(Exception, match="append-only"):
+            await federation.as_owner(statement)
+
+
+def test_no_log_waits_because_another_has_a_long_history():
+    shares = {code: high - low for code, low, high in _share([("a", 0, 10**6), ("b", 5, 7), ("c", 0, 30)], 100)}
+    assert shares == {"a": 68, "b": 2, "c": 30}
+
+
+def test_needs_names_every_row_that_folding_reads(town):
+    certificate, _ = town.issue()
+    town.reissue(certificate)
+    arrangement = town.declare("131121")
+    certificates, documents, streams = needs(decode(enumerate(town.entries)))
+    assert (certificates, len(documents), streams) == ({certificate}, 2, {f"arrangement/{arrangement}"})
+
+
+def test_nothing_of_an_event_that_does_not_fit_is_kept(town):
+    certificate, _ = town.issue()
+    town.revoke(certificate)
+    correcting_no_end_of = town.event(
+        j.CertificateCorrected,
+        j.CertificateCorrectedData,
+        f"certificate/{certificate}",
+        effective_on=date(2026, 1, 1),
+        conditional_until=date(2026, 1, 1),
+    )
+    town.append(correcting_no_end_of)
+    changes = folded(town)
+    assert changes.fault is not None
+    assert changes.new_certificates[certificate].effective_on == date(2026, 5, 1)
