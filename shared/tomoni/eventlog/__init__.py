@@ -1,1 +1,16 @@
-"""The event store on PostgreSQL: append, read, integrate, publish a checkpoint."""
+"""The event store on PostgreSQL: append, read, integrate, publish a checkpoint.
+
+Schema `log` of a database holds exactly one log. Three stages, each of which can crash at any point and be run again:
+the sequencer gives entries their positions, integration makes tiles of hashes of them, publishing signs checkpoints.
+"""
+
+from pathlib import Path
+
+from tomoni.eventlog.commands import Append, Appended, NewEntry, Statement
+from tomoni.eventlog.reader import Entry, EventReader
+from tomoni.eventlog.sequencer import Sequencer
+
+MIGRATIONS = Path(__file__).parent / "migrations"
+"""The folder of this schema's migrations, applied by the owner before the service's own."""
+
+__all__ = ["MIGRATIONS", "Append", "Appended", "Entry", "EventReader", "NewEntry", "Sequencer", "Statement"]

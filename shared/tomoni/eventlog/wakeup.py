@@ -1,0 +1,73 @@
+"""Waking up early: LISTEN shortens the wait between two polls, and may fail without harm."""
+
+import asyncio
+import contextlib
+from types import TracebackType
+from typing import Self
+
+import asyncpg
+import structlog
+
+from tomoni.database import Pool, PoolConnection
+
+POLL_SECONDS = 1.0
+"""How long a follower waits at most before it looks again by itself."""
+
+ENTRIES = "tomoni_log"
+"""The channel that tells of appended entries."""
+
+CHECKPOINTS = "tomoni_checkpoint"
+"""The channel that tells of stored checkpoints."""
+
+BROKEN = (
+    OSError,
+    asyncpg.InterfaceError,
+    asyncpg.PostgresConnectionError,
+    asyncpg.OperatorInterventionError,
+    asyncpg.TooManyConnectionsError,
+)
+"""Errors of a connection that a follower outlives: it tries again after the poll's wait."""
+
+log = structlog.get_logger()
+
+
+class Wakeup:
+    """Listens on a channel over a connection of its own; an asynchronous context manager."""
+
+    def __init__(self, pool: Pool, channel: str) -> None:
+        self._pool = pool
+        self._channel = channel
+        self._told = asyncio.Event()
+        self._connection: PoolConnection | None = None
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            connection.terminate()  # says goodbye to nobody: a goodbye over a dead connection could hang
+            with contextlib.suppress(*BROKEN):
+                await self._pool.release(connection)
+
+    async def listen(self) -> None:
+        """Begin to listen, or again after the connection broke; call it before looking: nothing then falls between."""
+        if self._connection is not None and not self._connection.is_closed():
+            return
+        await self.__aexit__(None, None, None)
+        try:
+            self._connection = await self._pool.acquire(timeout=POLL_SECONDS)
+            await self._connection.add_listener(self._channel, self._tell)
+        except BROKEN as error:
+            log.info("listen_failed", error=type(error).__name__)
+
+    async def wait(self) -> None:
+        """Return when the channel spoke since the last call, or when it is time to poll."""
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._told.wait(), POLL_SECONDS)
+        self._told.clear()
+
+    def _tell(self, *_: object) -> None:
+        self._told.set()
