@@ -6,7 +6,8 @@ from uuid import UUID
 
 import msgspec
 from litestar import Request, Response
-from litestar.params import Parameter
+from litestar.openapi.spec import Example
+from litestar.params import HeaderParameter
 
 from tomoni.auth import Principal
 from tomoni.problems import Problem
@@ -19,9 +20,12 @@ MAX_BODY_BYTES: Final = 65_536
 
 IdempotencyKey = Annotated[
     str | None,
-    Parameter(
-        header="Idempotency-Key",
-        description="Required. A new UUID for every new command; the same one when a command is sent again.",
+    HeaderParameter(
+        name="Idempotency-Key",
+        required=True,
+        description="A new UUID for every new command; the same one when a command is sent again.",
+        examples=[Example(value="7f3e6f0c-0f0b-4c9e-9d8e-3c1d1f0a2b4c")],
+        schema_extra={"format": "uuid"},
     ),
 ]
 

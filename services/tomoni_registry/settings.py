@@ -1,4 +1,4 @@
-"""The settings of a town's node and of its relay: one file, made by `tomoni registry init`."""
+"""The settings of a town's node, made by `tomoni registry init`. The relay has a file of its own."""
 
 import ipaddress
 from pathlib import Path
@@ -23,29 +23,12 @@ class HttpSettings(Section, frozen=True, kw_only=True):
     """Whether something in front speaks TLS, so that another address than loopback is safe."""
 
 
-class DatabaseSettings(Section, frozen=True, kw_only=True):
-    """Connection strings of the two running roles; the owner's is not kept."""
-
-    node: str
-    relay: str
-
-
 class TokenSettings(Section, frozen=True, kw_only=True):
     """Whose tokens are taken. Without `jwks` it is the embedded issuer, whose key lies with the others."""
 
     issuer: str
     audience: str
     jwks: Path | None = None
-
-
-class RelaySettings(Section, frozen=True, kw_only=True):
-    """The relay: the hub, who signs receipts, and where its health is served."""
-
-    servers: tuple[str, ...] = ("nats://127.0.0.1:4222",)
-    certificate_authority: Path | None = None
-    receipts_key: str | None = None
-    """Verifier key of the federation's receipts; without one, receipts are not taken."""
-    http: HttpSettings = HttpSettings(port=8401)
 
 
 class LogSettings(Section, frozen=True, kw_only=True):
@@ -55,17 +38,17 @@ class LogSettings(Section, frozen=True, kw_only=True):
 
 
 class RegistrySettings(Section, frozen=True, kw_only=True):
-    """All settings of `tomoni registry serve` and `tomoni registry relay`."""
+    """All settings of `tomoni registry serve`."""
 
     code: str
     federation: str
     folder: Path
     """Keys, rules and the last signed checkpoint; never in the database, never in its backup."""
-    database: DatabaseSettings
+    database: str
+    """Connection string of the node's own role; the owner's is not kept."""
     tokens: TokenSettings
     http: HttpSettings = HttpSettings()
     log: LogSettings = LogSettings()
-    relay: RelaySettings = RelaySettings()
 
     @property
     def origin(self) -> str:
@@ -85,6 +68,7 @@ class Files:
         self.folder = folder
         self.keys = folder / "keys"
         self.settings = folder / "registry.toml"
+        self.relay_settings = folder / "relay.toml"
         self.rules = folder / "rules.toml"
         self.admission = folder / "admission-request.json"
         self.last_word = folder / "last-checkpoint"
@@ -110,8 +94,7 @@ def load_settings(path: Path) -> RegistrySettings:
         by_code(settings.code)
     except JurisdictionError as error:
         raise SettingsError(f"code is wrong: {error}") from error
-    _refuse_open_http(settings.http, "http")
-    _refuse_open_http(settings.relay.http, "relay.http")
+    _refuse_open_http(settings.http)
     return settings
 
 
@@ -129,7 +112,7 @@ def load_rules(settings: RegistrySettings) -> Rules:
     return rules
 
 
-def _refuse_open_http(http: HttpSettings, section: str) -> None:
+def _refuse_open_http(http: HttpSettings) -> None:
     """Refuse an address that others reach: tokens and handles travel there, so TLS belongs before it."""
     try:
         loopback = ipaddress.ip_address(http.host).is_loopback
@@ -137,7 +120,7 @@ def _refuse_open_http(http: HttpSettings, section: str) -> None:
         loopback = http.host == "localhost"
     if not loopback and not http.behind_tls_proxy:
         raise SettingsError(
-            f"{section}.host is reachable from outside: put a TLS proxy before it and set {section}.behind_tls_proxy"
+            "http.host is reachable from outside: put a TLS proxy before it and set http.behind_tls_proxy"
         )
     if not 0 < http.port < 65536:
-        raise SettingsError(f"{section}.port is not a port: choose one from 1 to 65535")
+        raise SettingsError("http.port is not a port: choose one from 1 to 65535")

@@ -7,7 +7,7 @@ from uuid import UUID, uuid4
 import msgspec
 from litestar import Response, Router, get, post
 from litestar.handlers import HTTPRouteHandler
-from litestar.params import Body
+from litestar.params import Body, FromPath
 from msgspec import UNSET, Meta
 
 from tomoni.auth import requires
@@ -121,7 +121,7 @@ def _changes(town: Town) -> list[HTTPRouteHandler]:
     )
     async def withdraw(
         request: AnyRequest,
-        arrangement: UUID,
+        arrangement: FromPath[UUID],
         data: Annotated[WithdrawBody, Body(examples=[example(WITHDRAW, "No longer")])],
         idempotency_key: IdempotencyKey = None,
     ) -> Response[bytes]:

@@ -13,6 +13,7 @@ from tomoni.events.jurisdiction import (
     ArrangementWithdrawnData,
 )
 from tomoni.events.types import IssuerSet
+from tomoni.jurisdictions import JurisdictionError, by_code, prefecture_of
 from tomoni_registry.deciding import Command, Refused, refuse_stale
 
 MAX_ARRANGEMENTS = 1_000
@@ -79,8 +80,20 @@ def _refuse_declaration(command: Declare) -> None:
         )
     if terms.effective_until is not UNSET and terms.effective_until < terms.effective_from:
         raise Refused("dates-out-of-order", "effective_until is before effective_from: mend one of them")
-    if terms.issuers.codes is not UNSET and command.receiver in terms.issuers.codes:
+    _refuse_issuers(terms.issuers, command.receiver)
+
+
+def _refuse_issuers(issuers: IssuerSet, receiver: str) -> None:
+    codes = () if issuers.codes is UNSET else issuers.codes
+    if receiver in codes:
         raise Refused("jurisdiction-not-found", "a town's own certificates count without an arrangement: leave it out")
+    try:
+        for code in codes:
+            by_code(code)
+        if issuers.prefecture is not UNSET:
+            prefecture_of(issuers.prefecture)
+    except JurisdictionError as error:
+        raise Refused("jurisdiction-not-found", str(error)) from error
 
 
 def _refuse_withdrawal(state: Arrangement, command: Withdraw) -> None:

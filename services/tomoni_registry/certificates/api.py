@@ -5,7 +5,7 @@ from uuid import UUID
 
 from litestar import Response, Router, get, post
 from litestar.handlers import HTTPRouteHandler
-from litestar.params import Body
+from litestar.params import Body, FromPath
 
 from tomoni.auth import requires
 from tomoni.problems import Problem
@@ -72,7 +72,7 @@ def _documents(town: Town) -> list[HTTPRouteHandler]:
     )
     async def reissue(
         request: AnyRequest,
-        certificate: UUID,
+        certificate: FromPath[UUID],
         data: Annotated[ReissueBody, Body(examples=[example(REISSUE, "Lost")])],
         idempotency_key: IdempotencyKey = None,
     ) -> Response[bytes]:
@@ -96,7 +96,7 @@ def _course(town: Town) -> list[HTTPRouteHandler]:
     )
     async def confirm(
         request: AnyRequest,
-        certificate: UUID,
+        certificate: FromPath[UUID],
         data: Annotated[ConfirmBody, Body(examples=[example(CONFIRM, "Moved in")])],
         idempotency_key: IdempotencyKey = None,
     ) -> Response[bytes]:
@@ -114,7 +114,7 @@ def _course(town: Town) -> list[HTTPRouteHandler]:
     )
     async def revoke(
         request: AnyRequest,
-        certificate: UUID,
+        certificate: FromPath[UUID],
         data: Annotated[RevokeBody, Body(examples=[example(REVOKE, "Moved out"), example(VOID, "Void")])],
         idempotency_key: IdempotencyKey = None,
     ) -> Response[bytes]:
@@ -142,7 +142,7 @@ def _amendments(town: Town) -> list[HTTPRouteHandler]:
     )
     async def reinstate(
         request: AnyRequest,
-        certificate: UUID,
+        certificate: FromPath[UUID],
         data: Annotated[ReinstateBody, Body(examples=[example(REINSTATE, "Revoked in error")])],
         idempotency_key: IdempotencyKey = None,
     ) -> Response[bytes]:
@@ -160,7 +160,7 @@ def _amendments(town: Town) -> list[HTTPRouteHandler]:
     )
     async def correct(
         request: AnyRequest,
-        certificate: UUID,
+        certificate: FromPath[UUID],
         data: Annotated[CorrectBody, Body(examples=[example(CORRECT, "A slip of the pen")])],
         idempotency_key: IdempotencyKey = None,
     ) -> Response[bytes]:
@@ -179,7 +179,7 @@ def _readings(town: Town) -> list[HTTPRouteHandler]:
         guards=[requires("clerk", "supervisor", jurisdiction=town.code)],
         responses=problems("certificate-not-found"),
     )
-    async def state(certificate: UUID) -> CertificateAnswer:
+    async def state(certificate: FromPath[UUID]) -> CertificateAnswer:
         """Return a certificate as it stands today in Japan, without anything personal."""
         return await reading.read_certificate(town, certificate)
 
@@ -188,7 +188,7 @@ def _readings(town: Town) -> list[HTTPRouteHandler]:
         guards=[requires("clerk", "supervisor", jurisdiction=town.code)],
         responses=problems("certificate-not-found"),
     )
-    async def history(certificate: UUID) -> HistoryAnswer:
+    async def history(certificate: FromPath[UUID]) -> HistoryAnswer:
         """Return the events of a certificate, oldest first."""
         return await reading.read_history(town, certificate)
 
@@ -197,7 +197,7 @@ def _readings(town: Town) -> list[HTTPRouteHandler]:
         guards=[requires("supervisor", jurisdiction=town.code)],
         responses=problems("certificate-erased", "certificate-not-found"),
     )
-    async def vault(request: AnyRequest, certificate: UUID) -> VaultAnswer:
+    async def vault(request: AnyRequest, certificate: FromPath[UUID]) -> VaultAnswer:
         """Return what the vault holds; the reading is put on record first."""
         return await reading.read_vault(town, certificate, request.user.subject)
 

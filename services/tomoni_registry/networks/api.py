@@ -6,7 +6,7 @@ from typing import Annotated
 
 import msgspec
 from litestar import Response, Router, post
-from litestar.params import Body
+from litestar.params import Body, FromPath
 from msgspec import Meta
 
 from tomoni.auth import requires
@@ -49,7 +49,7 @@ def network_routes(town: Town) -> Router:
     @post("/{network:str}/join", dto=StrictJson[MembershipBody], guards=guards, status_code=200, responses=described)
     async def join(
         request: AnyRequest,
-        network: str,
+        network: FromPath[str],
         data: Annotated[MembershipBody, Body(examples=[example(MEMBERSHIP, "From December on")])],
         idempotency_key: IdempotencyKey = None,
     ) -> Response[bytes]:
@@ -64,7 +64,7 @@ def network_routes(town: Town) -> Router:
     @post("/{network:str}/leave", dto=StrictJson[MembershipBody], guards=guards, status_code=200, responses=described)
     async def leave(
         request: AnyRequest,
-        network: str,
+        network: FromPath[str],
         data: Annotated[MembershipBody, Body(examples=[example(MEMBERSHIP, "From December on")])],
         idempotency_key: IdempotencyKey = None,
     ) -> Response[bytes]:

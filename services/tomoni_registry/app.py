@@ -1,0 +1,142 @@
+# pyright: reportUnknownVariableType=false
+# The framework's types of handlers are open.
+"""The node's application, and the one place where its parts are put together."""
+
+import asyncio
+from collections.abc import AsyncGenerator, Callable, Coroutine
+from contextlib import AsyncExitStack, asynccontextmanager
+from datetime import datetime
+from typing import Final
+
+import asyncpg
+import msgspec
+import structlog
+from joserfc.errors import JoseError
+from litestar import Litestar, Router
+from litestar.openapi import OpenAPIConfig
+from litestar.openapi.plugins import JsonRenderPlugin
+
+from tomoni import times
+from tomoni.auth import TokenIssuer, TokenVerifier, bearer_middleware, closed_by_default
+from tomoni.database import Pool, create_pool
+from tomoni.eventlog import EventReader, Sequencer
+from tomoni.health import health_routes
+from tomoni.problems import exception_handlers
+from tomoni.settings import SettingsError
+from tomoni_registry.arrangements.api import arrangement_routes
+from tomoni_registry.certificates.api import certificate_routes
+from tomoni_registry.desk import Desk
+from tomoni_registry.interface import MAX_BODY_BYTES, Town
+from tomoni_registry.keys.files import SecretFileError, read_secret
+from tomoni_registry.networks.api import network_routes
+from tomoni_registry.schemes.api import scheme_routes
+from tomoni_registry.settings import RegistrySettings, load_rules
+from tomoni_registry.vault.answers import Answers
+from tomoni_registry.vault.sealing import Keyring, load_key
+from tomoni_registry.vault.store import Vault
+
+FORGET_EVERY_SECONDS: Final = 600.0
+
+log = structlog.get_logger()
+
+
+def create_app(town: Town, verifier: TokenVerifier, pool: Pool) -> Litestar:
+    """Return the application of a town's node."""
+
+    async def require_write() -> None:
+        """Write a row: reading may work on a disk that is full or a server that is a replica."""
+        await pool.execute(
+            "INSERT INTO registry.pulse (at) VALUES (now()) ON CONFLICT (only_row) DO UPDATE SET at = excluded.at"
+        )
+
+    slices = [routes(town) for routes in (certificate_routes, scheme_routes, arrangement_routes, network_routes)]
+    return Litestar(
+        route_handlers=[*slices, *health_routes({"write": require_write})],
+        guards=[closed_by_default],
+        middleware=[bearer_middleware(verifier)],
+        exception_handlers=exception_handlers,
+        openapi_config=_openapi(town.code),
+        request_max_body_size=MAX_BODY_BYTES,
+    )
+
+
+@asynccontextmanager
+async def open_registry(
+    settings: RegistrySettings, clock: Callable[[], datetime] = times.now
+) -> AsyncGenerator[Litestar, None]:
+    """Put the node together and give its application; raise SettingsError where a file or the database is wrong."""
+    rules = load_rules(settings)
+    try:
+        keyring = Keyring.load(settings.files.key_encryption_keys)
+        mac_key = load_key(settings.files.mac_key)
+        verifier = _token_verifier(settings)
+    except SecretFileError as error:
+        raise SettingsError(str(error)) from error
+    async with AsyncExitStack() as stack:
+        pool = await _open_pool(settings)
+        stack.push_async_callback(pool.close)
+        answers = Answers(pool, keyring, mac_key)
+        desk = Desk(
+            origin=settings.origin,
+            pool=pool,
+            sequencer=await stack.enter_async_context(Sequencer(pool)),
+            reader=EventReader(pool),
+            vault=Vault(pool, keyring),
+            answers=answers,
+            clock=clock,
+        )
+        async with running(_forget_answers(answers)):
+            yield create_app(Town(code=settings.code, rules=rules, desk=desk), verifier, pool)
+
+
+@asynccontextmanager
+async def running(*loops: Coroutine[None, None, None]) -> AsyncGenerator[None, None]:
+    """Run loops beside the body and end them with it; one that fails ends the body: better no node than half a one."""
+    async with asyncio.TaskGroup() as group:
+        tasks = [group.create_task(loop) for loop in loops]
+        try:
+            yield
+        finally:
+            for task in tasks:
+                task.cancel()
+
+
+async def _forget_answers(answers: Answers) -> None:
+    while True:
+        try:
+            await answers.forget_expired()
+        except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+            log.warning("answers_not_forgotten", error=type(error).__name__)
+        await asyncio.sleep(FORGET_EVERY_SECONDS)
+
+
+async def _open_pool(settings: RegistrySettings) -> Pool:
+    try:
+        return await create_pool(settings.database, max_size=16)
+    except (OSError, ValueError, asyncpg.PostgresError) as error:
+        raise SettingsError(f"the database cannot be used: {type(error).__name__}; check `database`") from error
+
+
+def _token_verifier(settings: RegistrySettings) -> TokenVerifier:
+    tokens = settings.tokens
+    try:
+        if tokens.jwks is not None:
+            jwks = tokens.jwks.read_bytes()
+        else:
+            read_secret(settings.files.token_key)
+            jwks = TokenIssuer(settings.files.token_key, tokens.issuer).jwks()
+        return TokenVerifier(jwks, tokens.issuer, tokens.audience)
+    except (OSError, JoseError, msgspec.MsgspecError) as error:
+        raise SettingsError("tokens: the key set cannot be read, or is none") from error
+
+
+def _openapi(code: str) -> OpenAPIConfig:
+    return OpenAPIConfig(
+        title=f"Tomoni registry node {code}",
+        version="1",
+        description="Commands and readings of one town's register of partnership certificates.",
+        openapi_router=Router("/schema", route_handlers=[], opt={"public": True}),
+        render_plugins=[JsonRenderPlugin()],
+        create_examples=False,
+        use_handler_docstrings=True,
+    )

@@ -1,0 +1,104 @@
+"""A town's node on a real PostgreSQL, made as `tomoni registry init` makes it."""
+
+import uuid
+from collections.abc import AsyncIterator, Iterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import asyncpg
+import httpx
+import msgspec
+import pytest
+
+from tomoni.auth import TokenIssuer
+from tomoni_cli.embedded.postgres import EmbeddedDatabase, EmbeddedPostgres
+from tomoni_registry.app import open_registry
+from tomoni_registry.certificates.examples import ISSUE
+from tomoni_registry.initialise import Databases, NewNode, initialise
+from tomoni_registry.settings import Files, RegistrySettings, load_settings
+
+CODE = "131130"
+FEDERATION = "tomoni.example"
+NOON = datetime(2026, 11, 23, 3, 0, tzinfo=UTC)
+
+
+@dataclass
+class Node:
+    """A node under test: its application over HTTP, and its database as the owner sees it."""
+
+    files: Files
+    settings: RegistrySettings
+    owner_dsn: str
+    client: httpx.AsyncClient
+    now: list[datetime] = field(default_factory=lambda: [NOON])
+
+    def token(self, *scopes: str, subject: str = "clerk-1", jurisdiction: str = CODE) -> str:
+        issuer = TokenIssuer(self.files.token_key, self.settings.tokens.issuer)
+        return issuer.issue(subject, scopes, self.settings.tokens.audience, jurisdiction=jurisdiction)
+
+    def headers(self, *scopes: str, key: str | None = None, **of_token: str) -> dict[str, str]:
+        token = self.token(*(scopes or ("clerk",)), **of_token)
+        return {"Authorization": f"Bearer {token}", "Idempotency-Key": key or str(uuid.uuid4())}
+
+    async def post(
+        self, path: str, body: object, *scopes: str, key: str | None = None, **of_token: str
+    ) -> httpx.Response:
+        content = body if isinstance(body, bytes) else msgspec.json.encode(body)
+        headers = self.headers(*scopes, key=key, **of_token) | {"Content-Type": "application/json"}
+        return await self.client.post(path, content=content, headers=headers)
+
+    async def get(self, path: str, *scopes: str, **of_token: str) -> httpx.Response:
+        return await self.client.get(path, headers=self.headers(*scopes, **of_token))
+
+    async def open_scheme(self, opens_on: str = "2015-11-05") -> None:
+        answer = await self.post("/v1/scheme/open", {"opens_on": opens_on}, "supervisor")
+        assert answer.status_code == 200, answer.text
+
+    async def issue(self, **changes: object) -> dict[str, Any]:
+        answer = await self.post("/v1/certificates", issue_body(**changes))
+        assert answer.status_code == 201, answer.text
+        return answer.json()
+
+    async def sql(self, query: str, *arguments: object) -> list[asyncpg.Record]:
+        connection = await asyncpg.connect(self.owner_dsn)
+        try:
+            return await connection.fetch(query, *arguments)
+        finally:
+            await connection.close()
+
+    async def entries(self) -> list[bytes]:
+        return [row["data"] for row in await self.sql("SELECT data FROM log.entry ORDER BY position")]
+
+
+def issue_body(**changes: object) -> dict[str, Any]:
+    return msgspec.to_builtins(ISSUE) | changes
+
+
+@pytest.fixture
+def administered(postgres: EmbeddedPostgres, database: EmbeddedDatabase) -> Iterator[Databases]:
+    """A database and two running roles made by an administrator, as where the owner may not make roles."""
+    relay = f"{database.name}_relay"
+    postgres.run_sql(f"CREATE ROLE \"{relay}\" LOGIN PASSWORD '{postgres._password(relay)}'")
+    postgres.run_sql(f'GRANT CONNECT ON DATABASE "{database.name}" TO "{relay}"')
+    yield Databases(owner=database.owner_dsn, node=database.runner_dsn, relay=postgres.dsn(database.name, relay))
+    postgres.run_sql(f'DROP OWNED BY "{relay}"', database.name)
+    postgres.run_sql(f'DROP ROLE "{relay}"')
+
+
+@pytest.fixture
+async def files(administered: Databases, tmp_path: Path) -> Files:
+    node = NewNode(code=CODE, federation=FEDERATION, folder=tmp_path / "node", preset="shibuya")
+    return await initialise(node, administered)
+
+
+@pytest.fixture
+async def node(files: Files, administered: Databases) -> AsyncIterator[Node]:
+    settings = load_settings(files.settings)
+    now = [NOON]
+    async with (
+        open_registry(settings, lambda: now[0]) as app,
+        httpx.AsyncClient(transport=httpx.ASGITransport(app=app), base_url="http://node") as client,
+    ):
+        yield Node(files, settings, administered.owner, client, now)
