@@ -78,23 +78,16 @@ def checkpoint(origin: str, size: int, root: bytes, key: Key) -> bytes:
     return f"{text}\n{key.line(text)}".encode()
 
 
-def write_log(
-    folder: Path, entries: Sequence[bytes], key: Key, origin: str = "other.example/log", *, full_only: bool = False
-) -> bytes:
-    """Write the files of a log (C2SP tlog-tiles) and return its root.
-
-    With `full_only` the partial tiles are wider than they need be: a log that has grown since its checkpoint.
-    """
+def write_log(folder: Path, entries: Sequence[bytes], key: Key, origin: str = "other.example/log") -> bytes:
+    """Write the files of a log (C2SP tlog-tiles) and return its root."""
     root = mth(entries)
     put(folder, "checkpoint", checkpoint(origin, len(entries), root, key))
-    filler = [b"later"] * (-len(entries) % 256) if full_only else []
-    data = [*entries, *filler]
-    for start in range(0, len(data), 256):
-        part = data[start : start + 256]
+    for start in range(0, len(entries), 256):
+        part = entries[start : start + 256]
         bundle = b"".join(len(entry).to_bytes(2, "big") + entry for entry in part)
         put(folder, f"tile/entries/{name(start // 256, len(part))}", bundle)
     level = 0
-    row = [sha256(b"\x00" + entry) for entry in data]
+    row = [sha256(b"\x00" + entry) for entry in entries]
     while row:
         for start in range(0, len(row), 256):
             part = row[start : start + 256]
