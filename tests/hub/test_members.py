@@ -48,7 +48,11 @@ def test_an_unknown_event_about_something_else_changes_nothing():
     assert users_after(admitted(A, KEY), unknown(subject="network/x")) == {A: KEY}
 
 
-@pytest.mark.parametrize("entry", [unknown(), b"junk", admitted(A, KEY).replace(ORIGIN.encode(), b"other/federation")])
+@pytest.mark.parametrize(
+    "entry",
+    [unknown(), b"junk", admitted(A, KEY).replace(ORIGIN.encode(), b"other/federation")],
+    ids=["unknown without subject", "no event", "of another source"],
+)
 def test_a_log_that_cannot_be_read_halts_the_fold(entry):
     with pytest.raises(FoldError):
         users_after(entry)

@@ -5,11 +5,11 @@ import contextlib
 import os
 import shutil
 import signal
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-from tomoni.transport import Connection, Outgoing
+from tomoni.transport import Connection, Outgoing, events_subject
 from tomoni.transport.provision import StreamLimits
 from tomoni_cli.embedded.nats import EmbeddedNats
 
@@ -60,6 +60,19 @@ async def running_hub(folder: Path, limits: StreamLimits | None = None) -> Async
 
 
 @asynccontextmanager
+async def crowded_hub(folder: Path) -> AsyncIterator[Hub]:
+    """A hub with room for one batch in flight, which another town keeps open."""
+    hub = Hub(folder, CODES)
+    text = hub.write_configuration().replace("max_inflight_per_stream: 4000", "max_inflight_per_stream: 1")
+    text = text.replace('timeout: "2s"', 'timeout: "600s"')
+    hub.write_configuration = lambda: hub.configuration.write_text(text)
+    async with hub, node(hub, SETAGAYA) as setagaya:
+        opened = {"Nats-Batch-Id": "open", "Nats-Batch-Sequence": "1"}
+        await setagaya.request(events_subject(SETAGAYA), b"x", headers=opened)
+        yield hub
+
+
+@asynccontextmanager
 async def node(hub: EmbeddedNats, code: str = SHIBUYA, url: str | None = None) -> AsyncIterator[Connection]:
     async with Connection(hub.node_endpoint(code, url)) as connection:
         await connection.wait_connected(10)
@@ -85,6 +98,13 @@ async def eventually(condition: Callable[[], bool], within: float = 30.0) -> Non
     async with asyncio.timeout(within):
         while not condition():  # noqa: ASYNC110  # the condition lies in another process
             await asyncio.sleep(0.01)
+
+
+async def until(look: Callable[[], Awaitable[bool]], within: float = 60.0) -> None:
+    """Wait for what has to be asked for; the limit only says when to give up."""
+    async with asyncio.timeout(within):
+        while not await look():  # noqa: ASYNC110  # the answer lies in another process
+            await asyncio.sleep(0.05)
 
 
 class Proxy:

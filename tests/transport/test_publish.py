@@ -5,7 +5,7 @@ import json
 
 import pytest
 
-from tests.transport.hubs import CODES, SETAGAYA, SHIBUYA, Hub, entries, eventually, node, running_hub
+from tests.transport.hubs import SETAGAYA, SHIBUYA, Hub, crowded_hub, entries, eventually, node, running_hub
 from tomoni.transport import (
     BatchRefused,
     Committed,
@@ -116,15 +116,7 @@ async def test_a_full_stream_pushes_back(tmp_path):
 
 
 async def test_batches_are_refused_when_slots_are_taken_and_single_messages_go_on(tmp_path):
-    hub = Hub(tmp_path / "hub", CODES)
-    hub.write_configuration()
-    text = hub.configuration.read_text()
-    hub.write_configuration = lambda: hub.configuration.write_text(
-        text.replace("max_inflight_per_stream: 4000", "max_inflight_per_stream: 1")
-    )
-    async with hub, node(hub) as shibuya, node(hub, SETAGAYA) as setagaya:
-        opened = {"Nats-Batch-Id": "open", "Nats-Batch-Sequence": "1"}
-        await setagaya.request(events_subject(SETAGAYA), b"x", headers=opened)
+    async with crowded_hub(tmp_path / "hub") as hub, node(hub) as shibuya:
         assert await publish_batch(shibuya, SUBJECT, entries(0, 3), 0) == BatchRefused()
         assert await publish_one(shibuya, SUBJECT, entries(0, 1)[0], 0) == Committed(1)
 

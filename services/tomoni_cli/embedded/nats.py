@@ -55,7 +55,7 @@ class EmbeddedNats:
         """The address for clients."""
         return f"nats://127.0.0.1:{self.port}"
 
-    def write_configuration(self) -> None:
+    def write_configuration(self) -> str:
         """Write the configuration of the users as they are now; the server takes it at its start or by reload."""
         text = render(
             "embedded",
@@ -70,6 +70,7 @@ class EmbeddedNats:
             self.users,
         )
         write_atomically(self.configuration, text.encode())
+        return text
 
     async def provision(self) -> None:
         """Make the streams and consumers that are missing."""

@@ -1,0 +1,80 @@
+"""Receipts: fetched from the hub, believed only with the federation's cosignature over our own checkpoint, kept."""
+
+from dataclasses import dataclass
+from typing import Final
+
+import structlog
+from prometheus_client import Counter, Gauge
+
+from tomoni.database import Pool
+from tomoni.tlog.checkpoint import parse_checkpoint
+from tomoni.tlog.cosignature import CosignatureVerifier, open_cosigned
+from tomoni.tlog.keys import NoteError
+from tomoni.tlog.note import read_note
+from tomoni.transport import Connection, last_message, receipts_subject
+from tomoni.transport.subjects import RECEIPTS
+from tomoni_registry.relay.source import Source
+
+log = structlog.get_logger()
+
+_LATEST: Final = "SELECT size, time FROM relay.receipt ORDER BY size DESC LIMIT 1"
+_STORE: Final = "INSERT INTO relay.receipt (size, time, note) VALUES ($1, $2, $3) ON CONFLICT (size) DO NOTHING"
+
+RECEIPT_SIZE = Gauge("tomoni_relay_receipt_size", "Size the federation has proven and kept")
+REFUSED_RECEIPTS = Counter("tomoni_relay_receipts_refused_total", "Receipts that were not believed", ["reason"])
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """What the federation has proven and kept, and when, in seconds since 1970."""
+
+    size: int
+    time: int
+
+
+NOTHING_YET = Receipt(size=0, time=0)
+
+
+class Receipts:
+    """The receipts of one node."""
+
+    def __init__(self, pool: Pool, source: Source, code: str, verifier: CosignatureVerifier) -> None:
+        self._pool = pool
+        self._source = source
+        self._subject = receipts_subject(code)
+        self._verifier = verifier
+        self._seen = b""
+
+    async def latest(self) -> Receipt:
+        """Return the receipt of the largest size that is kept."""
+        row = await self._pool.fetchrow(_LATEST)
+        receipt = NOTHING_YET if row is None else Receipt(row["size"], row["time"])
+        RECEIPT_SIZE.set(receipt.size)
+        return receipt
+
+    async def fetch(self, connection: Connection) -> Receipt:
+        """Take the newest receipt from the hub, if it is one, and return the latest that is kept."""
+        found = await last_message(connection, RECEIPTS, self._subject)
+        if found is not None and found.data != self._seen:
+            await self._keep(found.data)
+            self._seen = found.data
+        return await self.latest()
+
+    async def _keep(self, note: bytes) -> None:
+        try:
+            time = open_cosigned(note, self._verifier)
+            text = read_note(note).text
+            size = parse_checkpoint(text).size
+        except NoteError as error:
+            REFUSED_RECEIPTS.labels("signature").inc()
+            log.error("receipt_not_believed", error=type(error).__name__, reason_code="signature")
+            return
+        ours = await self._source.checkpoint(size)
+        if ours is None or read_note(ours).text != text:
+            # The federation has signed for a checkpoint that is not in our log: another machine signs with our key,
+            # our database was restored from an old backup, or the federation lies. All three need a person.
+            REFUSED_RECEIPTS.labels("not_ours").inc()
+            log.error("receipt_of_another_log", size=size, reason_code="not_ours")
+            return
+        if size > 0:
+            await self._pool.execute(_STORE, size, time, note)

@@ -1,0 +1,80 @@
+"""The relay's settings."""
+
+from pathlib import Path
+from typing import Annotated
+
+import msgspec
+from msgspec import Meta
+
+from tomoni import nkey
+from tomoni.settings import SettingsError
+from tomoni.tlog.cosignature import CosignatureVerifier
+from tomoni.tlog.keys import NoteError
+from tomoni.transport import Endpoint, tls_context
+from tomoni.transport.subjects import node_inbox
+
+
+class HubConnection(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Where the hub is, and the node's transport key. `ca_file`: an authority other than the system's."""
+
+    servers: Annotated[tuple[str, ...], Meta(min_length=1)]
+    seed_file: Path
+    ca_file: Path | None = None
+
+
+class HttpSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Where health and metrics are served."""
+
+    host: str = "127.0.0.1"
+    port: int = 8491
+
+
+class RelaySettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """All settings of `tomoni registry relay`."""
+
+    federation: str
+    code: Annotated[str, Meta(pattern=r"^\d{6}$")]
+    database: str
+    """Connection string of the relay's own role: it reads schema `log` and writes receipts."""
+    hub: HubConnection
+    receipt_key: str
+    """Verifier key of the federation's receipts, `<federation>/receipts` (type 0x04)."""
+    lag_seconds: Annotated[float, Meta(gt=0)] = 300.0
+    """How old what was published may become without a receipt before it is published again; doubled each time."""
+    http: HttpSettings = HttpSettings()
+
+
+def receipt_verifier(settings: RelaySettings) -> CosignatureVerifier:
+    """Return the verifier of receipts; raise SettingsError where the key is none of this federation's."""
+    name = f"{settings.federation}/receipts"
+    try:
+        verifier = CosignatureVerifier.parse(settings.receipt_key)
+    except NoteError as error:
+        raise SettingsError("receipt_key is no verifier key of cosignatures (C2SP, type 0x04)") from error
+    if verifier.name != name:
+        raise SettingsError(f"receipt_key is of another name than {name}")
+    return verifier
+
+
+def hub_endpoint(settings: RelaySettings) -> Endpoint:
+    """Return how to connect to the hub; raise SettingsError where key or address cannot be used."""
+    file = settings.hub.seed_file
+    try:
+        seed = file.read_text("ascii").strip()
+        nkey.public_nkey(seed)
+    except OSError as error:
+        raise SettingsError(f"hub.seed_file {file} cannot be read: {error.strerror}") from error
+    except ValueError as error:
+        raise SettingsError(f"hub.seed_file {file} holds no nkey seed") from error
+    secure = any(server.startswith("tls://") for server in settings.hub.servers)
+    try:
+        tls = tls_context(str(settings.hub.ca_file) if settings.hub.ca_file else None) if secure else None
+    except OSError as error:
+        raise SettingsError("hub.ca_file cannot be read or holds no certificate") from error
+    return Endpoint(
+        servers=settings.hub.servers,
+        name=f"relay {settings.code}",
+        seed=seed,
+        inbox=node_inbox(settings.code),
+        tls=tls,
+    )

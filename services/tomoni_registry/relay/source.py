@@ -1,0 +1,128 @@
+"""What the relay reads of its own node: entries, signed checkpoints, the latest heartbeat."""
+
+from dataclasses import dataclass
+from typing import Final
+
+from tomoni.database import Pool
+from tomoni.eventlog import EventReader
+from tomoni.tlog.note import read_note
+from tomoni.transport import Kind, LastMessage, Outgoing
+from tomoni.transport.subjects import KIND_HEADER, MAX_BATCH_ENTRIES, POSITION_HEADER
+
+_CHECKPOINTS: Final = """
+    SELECT size, note FROM log.checkpoint WHERE size >= $1 AND size > 0 ORDER BY size LIMIT $2
+"""
+_CHECKPOINT: Final = "SELECT note FROM log.checkpoint WHERE size = $1"
+_HEARTBEAT: Final = "SELECT note FROM log.heartbeat"
+_SIGHTING: Final = """
+    INSERT INTO relay.sighting (note) VALUES ($1)
+    ON CONFLICT (one) DO UPDATE SET note = excluded.note, seen_at = clock_timestamp()
+"""
+MAX_NOTE_BYTES: Final = 4096
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far the subject on the hub holds our log: what comes next there, and after which message.
+
+    `position`: the next entry. `sealed`: whether the message before it is the checkpoint of that size.
+    `sequence`: the stream's number of the subject's last message, which the next publish expects (0: there is none).
+    """
+
+    position: int
+    sealed: bool
+    sequence: int
+
+
+@dataclass(frozen=True, slots=True)
+class Checkpoint:
+    """A signed checkpoint as it is stored."""
+
+    size: int
+    note: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Portion:
+    """What is published at once: entries in order, then the checkpoint over them."""
+
+    messages: tuple[Outgoing, ...]
+    size: int
+
+
+class Source:
+    """Reads the node's log. Every answer is bytes as they are stored."""
+
+    def __init__(self, pool: Pool, origin: str) -> None:
+        self._pool = pool
+        self._origin = origin
+        self._entries = EventReader(pool)
+
+    async def next_portion(self, progress: Progress) -> Portion | None:
+        """Return what comes after `progress`, up to a signed checkpoint; None where no newer one is signed yet."""
+        rows = await self._pool.fetch(_CHECKPOINTS, progress.position + progress.sealed, MAX_BATCH_ENTRIES + 1)
+        end = choose_end(progress.position, [Checkpoint(row["size"], row["note"]) for row in rows], self._origin)
+        if end is None:
+            return None
+        count = end.size - progress.position
+        entries = await self._entries.read(progress.position, count) if count else []
+        messages = [message(Kind.ENTRY, entry.position, entry.data) for entry in entries]
+        return Portion((*messages, message(Kind.CHECKPOINT, end.size, end.note)), end.size)
+
+    async def holds(self, last: LastMessage) -> Progress | None:
+        """Return the progress that a message on the hub stands for, if it is byte for byte our own; else None."""
+        kind, text = last.headers.get(KIND_HEADER), last.headers.get(POSITION_HEADER, "")
+        if not (text.isascii() and text.isdigit() and len(text) <= 16):
+            return None
+        position = int(text)
+        if kind == Kind.ENTRY:
+            found = await self._entries.read(position, 1)
+            if found and found[0].data == last.data:
+                return Progress(position + 1, sealed=False, sequence=last.sequence)
+        elif kind == Kind.CHECKPOINT and await self.checkpoint(position) == last.data:
+            return Progress(position, sealed=True, sequence=last.sequence)
+        return None
+
+    async def keep_sighting(self, last: LastMessage) -> None:
+        """Keep a checkpoint on our subject that is not in our log, for the node to judge before it signs again.
+
+        Signed with our key it says that this database is an old backup or that another machine runs as us.
+        """
+        if last.headers.get(KIND_HEADER) == Kind.CHECKPOINT and 0 < len(last.data) <= MAX_NOTE_BYTES:
+            await self._pool.execute(_SIGHTING, last.data)
+
+    async def checkpoint(self, size: int) -> bytes | None:
+        """Return the note of the checkpoint that was signed at a size, or None."""
+        note: bytes | None = await self._pool.fetchval(_CHECKPOINT, size)
+        return note
+
+    async def heartbeat(self) -> bytes | None:
+        """Return the latest heartbeat, or None where the node has made none yet."""
+        note: bytes | None = await self._pool.fetchval(_HEARTBEAT)
+        return note
+
+
+def message(kind: Kind, position: int, data: bytes) -> Outgoing:
+    """Return a message of `registry.events.<code>`."""
+    return Outgoing(data, {KIND_HEADER: kind.value, POSITION_HEADER: str(position)})
+
+
+def choose_end(position: int, checkpoints: list[Checkpoint], origin: str) -> Checkpoint | None:
+    """Return the checkpoint to publish up to: the largest whose entries fit into a batch.
+
+    A checkpoint with several signatures of the log hands over to its next key. Who has not seen it cannot believe
+    what follows, so it is never passed over. Where even the nearest is too far away, it is the one.
+    """
+    end: Checkpoint | None = None
+    for checkpoint in checkpoints:
+        if end is not None and checkpoint.size - position > MAX_BATCH_ENTRIES:
+            break
+        end = checkpoint
+        if hands_over(checkpoint.note, origin):
+            break
+    return end
+
+
+def hands_over(note: bytes, origin: str) -> bool:
+    """Tell whether a checkpoint is signed by two keys of the log."""
+    return sum(signature.name == origin for signature in read_note(note).signatures) > 1

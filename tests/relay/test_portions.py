@@ -1,0 +1,109 @@
+"""Where a portion ends, when to publish again, and settings that cannot work: without hub or database."""
+
+import pytest
+
+from tests.relay.nodes import FEDERATION, ORIGIN, RECEIPTS
+from tomoni import nkey
+from tomoni.settings import SettingsError
+from tomoni.tlog.checkpoint import Checkpoint as TreeHead
+from tomoni.tlog.checkpoint import sign_checkpoint
+from tomoni.tlog.cosignature import generate_cosigner
+from tomoni.tlog.note import generate_signer
+from tomoni_registry.relay.process import Lag
+from tomoni_registry.relay.settings import HubConnection, RelaySettings, hub_endpoint, receipt_verifier
+from tomoni_registry.relay.source import Checkpoint, choose_end
+
+OLD, NEW, STRANGER = generate_signer(ORIGIN), generate_signer(ORIGIN), generate_signer("witness.example")
+
+
+def signed(size: int, *signers) -> Checkpoint:
+    return Checkpoint(size, sign_checkpoint(TreeHead(ORIGIN, size, bytes(32)), signers or [OLD]))
+
+
+@pytest.mark.parametrize(
+    ("position", "sizes", "end"),
+    [
+        (0, [], None),
+        (0, [1], 1),
+        (0, [1, 2, 3], 3),
+        (0, [1, 500, 999], 999),
+        (0, [1, 500, 999, 1000], 999),
+        (500, [501, 1499, 1500], 1499),
+        (500, [500], 500),
+        (500, [500, 600], 600),
+        (0, [1500, 1600], 1500),
+        (0, [400, 1500], 400),
+    ],
+)
+def test_a_portion_ends_at_the_largest_checkpoint_that_fits(position, sizes, end):
+    chosen = choose_end(position, [signed(size) for size in sizes], ORIGIN)
+    assert (None if chosen is None else chosen.size) == end
+
+
+def test_a_checkpoint_that_hands_over_to_the_next_key_is_never_passed_over():
+    checkpoints = [signed(10), signed(20, OLD, NEW), signed(30, NEW)]
+    chosen = choose_end(0, checkpoints, ORIGIN)
+    assert chosen == checkpoints[1]
+
+
+def test_a_witness_on_a_checkpoint_hands_over_nothing():
+    assert choose_end(0, [signed(10, OLD, STRANGER), signed(20)], ORIGIN) == signed(20)
+
+
+def test_publishing_again_gets_rarer_until_a_receipt_comes():
+    lag = Lag(10)
+    assert [second for second in range(200) if lag.is_due(second)] == [10, 30, 70, 150]
+    lag.progressed(200)
+    assert [second for second in range(200, 260) if lag.is_due(second)] == [210, 230]
+
+
+def settings(tmp_path, **changes) -> RelaySettings:
+    seed_file = tmp_path / "node.nk"
+    seed_file.write_text(nkey.generate_seed() + "\n")
+    fields = {
+        "federation": FEDERATION,
+        "code": "131130",
+        "database": "postgresql:///x",
+        "hub": HubConnection(servers=("nats://127.0.0.1:1",), seed_file=seed_file),
+        "receipt_key": RECEIPTS.verifier.vkey,
+    }
+    return RelaySettings(**{**fields, **changes})
+
+
+def test_right_settings_are_taken_and_show_no_seed(tmp_path):
+    given = settings(tmp_path)
+    endpoint = hub_endpoint(given)
+    assert endpoint.seed == given.hub.seed_file.read_text().strip()
+    assert endpoint.seed not in repr(endpoint)
+    assert (endpoint.inbox, endpoint.tls) == ("_INBOX.131130", None)
+    assert receipt_verifier(given).name == f"{FEDERATION}/receipts"
+
+
+@pytest.mark.parametrize(
+    "key",
+    ["x", generate_cosigner("other/receipts").verifier.vkey, OLD.verifier.vkey],
+    ids=["junk", "of another name", "of another type"],
+)
+def test_a_wrong_receipt_key_is_refused(tmp_path, key):
+    with pytest.raises(SettingsError, match="receipt_key"):
+        receipt_verifier(settings(tmp_path, receipt_key=key))
+
+
+def test_a_wrong_transport_key_is_refused_without_showing_it(tmp_path):
+    missing = HubConnection(servers=("nats://127.0.0.1:1",), seed_file=tmp_path / "absent")
+    with pytest.raises(SettingsError, match="cannot be read"):
+        hub_endpoint(settings(tmp_path, hub=missing))
+    broken = tmp_path / "broken.nk"
+    broken.write_text("SUSECRET")
+    with pytest.raises(SettingsError, match="holds no nkey seed") as raised:
+        hub_endpoint(settings(tmp_path, hub=HubConnection(servers=("nats://x",), seed_file=broken)))
+    assert "SUSECRET" not in str(raised.value)
+
+
+def test_tls_needs_an_authority_that_can_be_read(tmp_path):
+    seed_file = tmp_path / "node.nk"
+    secure = HubConnection(servers=("tls://hub.example:4222",), seed_file=seed_file, ca_file=tmp_path / "absent")
+    with pytest.raises(SettingsError, match="ca_file"):
+        hub_endpoint(settings(tmp_path, hub=secure))
+    trusting = HubConnection(servers=("tls://hub.example:4222",), seed_file=seed_file)
+    assert hub_endpoint(settings(tmp_path, hub=trusting)).tls is not None
