@@ -1,5 +1,7 @@
 """Tiles and bundles: exact paths, exact bytes, and nothing read that has two forms (C2SP tlog-tiles)."""
 
+import re
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -11,6 +13,7 @@ from tomoni.tlog.tiles import (
     EntryBundle,
     Tile,
     TileError,
+    bundle_leaf_hashes,
     decode_bundle,
     decode_tile,
     encode_bundle,
@@ -18,6 +21,7 @@ from tomoni.tlog.tiles import (
     entries_path,
     hash_at_tiles,
     parse_path,
+    tile_data_root,
     tile_path,
     tile_root,
     tile_width,
@@ -120,6 +124,7 @@ def test_bundles_come_back(entries: list[bytes]) -> None:
     data = encode_bundle(entries)
     assert data == b"".join(len(entry).to_bytes(2, "big") + entry for entry in entries)
     assert decode_bundle(data, len(entries)) == entries
+    assert bundle_leaf_hashes(data, len(entries)) == leaf_hashes(entries)
 
 
 def test_the_longest_entry_fits_and_one_byte_more_does_not() -> None:
@@ -134,8 +139,10 @@ def test_a_bundle_cut_anywhere_or_followed_by_anything_is_refused(entries: list[
     cut = bundle[: data.draw(st.integers(0, len(bundle) - 1))]
     longer = bundle + data.draw(st.binary(min_size=1, max_size=4))
     for wrong in (cut, longer):
-        with pytest.raises(TileError):
+        with pytest.raises(TileError) as caught:
             decode_bundle(wrong, len(entries))
+        with pytest.raises(TileError, match=f"^{re.escape(str(caught.value))}$"):
+            bundle_leaf_hashes(wrong, len(entries))
 
 
 @given(st.lists(st.binary(min_size=32, max_size=32), min_size=1, max_size=256))
@@ -151,6 +158,11 @@ def test_tiles_come_back(hashes: list[bytes]) -> None:
 def test_the_hash_over_a_tile_is_the_root_of_its_subtree(height: int) -> None:
     entries = ENTRIES[: 1 << height]
     assert tile_root(leaf_hashes(entries)) == reference.mth(entries)
+
+
+def test_the_hash_over_the_bytes_of_a_full_tile_is_the_same() -> None:
+    entries = ENTRIES[:256]
+    assert tile_data_root(encode_tile(leaf_hashes(entries))) == reference.mth(entries)
 
 
 @pytest.fixture(scope="module")

@@ -297,7 +297,7 @@ class TestWrongTiles:
         file.write_bytes(file.read_bytes()[:change] if change < 0 else file.read_bytes() + bytes(change))
         fault = fault_in(small)
         assert fault.path == path
-        assert fault.expected.endswith("hashes")
+        assert fault.expected.endswith("hashes of 32 bytes")
 
 
 @settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=150)

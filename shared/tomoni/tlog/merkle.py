@@ -20,8 +20,9 @@ EMPTY_ROOT = sha256().digest()
 HashAt = Callable[[int, int], bytes]
 """Gives the hash of the complete subtree at a level and an index within that level."""
 
-_LEAF = b"\x00"
-_NODE = b"\x01"
+LEAF_PREFIX = b"\x00"
+NODE_PREFIX = b"\x01"
+"""What is hashed before an entry and before two hashes, so that no node can pass for a leaf (RFC 6962 §2.1)."""
 
 
 class ProofError(ValueError):
@@ -30,23 +31,23 @@ class ProofError(ValueError):
 
 def leaf_hash(entry: bytes) -> bytes:
     """Return the hash of an entry as a leaf, SHA-256(0x00 ‖ entry) (RFC 6962 §2.1)."""
-    return sha256(_LEAF + entry).digest()
+    return sha256(LEAF_PREFIX + entry).digest()
 
 
 def leaf_hashes(entries: Iterable[bytes]) -> list[bytes]:
     """Return the leaf hash of each entry: `leaf_hash` for many, without a call for each."""
-    digest, prefix = sha256, _LEAF
+    digest, prefix = sha256, LEAF_PREFIX
     return [digest(prefix + entry).digest() for entry in entries]
 
 
 def node_hash(left: bytes, right: bytes) -> bytes:
     """Return the hash of the node above two hashes, SHA-256(0x01 ‖ left ‖ right) (RFC 6962 §2.1)."""
-    return sha256(_NODE + left + right).digest()
+    return sha256(NODE_PREFIX + left + right).digest()
 
 
 def parent_hashes(row: Sequence[bytes]) -> list[bytes]:
     """Return the hashes of the nodes above neighbours of a row of even length, one level up."""
-    digest, prefix = sha256, _NODE
+    digest, prefix = sha256, NODE_PREFIX
     return [digest(prefix + left + right).digest() for left, right in zip(row[::2], row[1::2], strict=True)]
 
 

@@ -7,8 +7,9 @@ partial: narrower, with its width in its path.
 import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from hashlib import sha256
 
-from tomoni.tlog.merkle import HASH_SIZE, MAX_SIZE, HashAt, parent_hashes
+from tomoni.tlog.merkle import HASH_SIZE, LEAF_PREFIX, MAX_SIZE, NODE_PREFIX, HashAt, parent_hashes
 
 TILE_WIDTH = 256
 """Hashes of a full tile and entries of a full bundle ("Merkle Tree")."""
@@ -130,6 +131,22 @@ def decode_bundle(data: bytes, width: int) -> list[bytes]:
     return entries
 
 
+def bundle_leaf_hashes(data: bytes, width: int) -> list[bytes]:
+    """Return the leaf hash of each entry of a bundle: `decode_bundle` and `leaf_hashes` in one pass, for whole logs."""
+    hashes: list[bytes] = []
+    add, digest, prefix = hashes.append, sha256, LEAF_PREFIX
+    end, total = 0, len(data)
+    for _ in range(width):
+        start = end + 2
+        if start > total:
+            raise TileError(f"the bundle ends after {len(hashes)} of {width} entries")
+        end = start + (data[start - 2] << 8 | data[start - 1])
+        add(digest(prefix + data[start:end]).digest())
+    if end != total:
+        raise TileError(f"the bundle is {total} bytes long, its {width} entries {end}")
+    return hashes
+
+
 def encode_tile(hashes: Iterable[bytes]) -> bytes:
     """Return the bytes of a tile: its hashes, one after the other ("Merkle Tree")."""
     return b"".join(hashes)
@@ -151,6 +168,12 @@ def tile_root(hashes: Sequence[bytes]) -> bytes:
     while len(row) > 1:
         row = parent_hashes(row)
     return row[0]
+
+
+def tile_data_root(data: bytes) -> bytes:
+    """Return the hash above the bytes of a full tile: `decode_tile` and `tile_root` in one pass, for whole logs."""
+    digest, prefix, pair = sha256, NODE_PREFIX, 2 * HASH_SIZE
+    return tile_root([digest(prefix + data[start : start + pair]).digest() for start in range(0, len(data), pair)])
 
 
 def hash_at_tiles(size: int, read_tile: Callable[[Tile], bytes]) -> HashAt:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 
 from tomoni.tlog.checkpoint import Checkpoint, open_checkpoint, parse_checkpoint
 from tomoni.tlog.keys import NoteError
-from tomoni.tlog.merkle import CompactRange, leaf_hashes
+from tomoni.tlog.merkle import HASH_SIZE, CompactRange
 from tomoni.tlog.note import Verifier, read_note
 from tomoni.tlog.tiles import (
     TILE_HEIGHT,
@@ -19,9 +19,10 @@ from tomoni.tlog.tiles import (
     EntryBundle,
     Tile,
     TileError,
-    decode_bundle,
+    bundle_leaf_hashes,
     decode_tile,
-    tile_root,
+    encode_tile,
+    tile_data_root,
     tile_width,
 )
 
@@ -130,28 +131,30 @@ class _Reader:
         self.size = size
         self._fetch = fetch
 
-    def hashes(self, tile: Tile) -> list[bytes]:
-        """Return the hashes of a tile."""
+    def tile(self, tile: Tile) -> bytes:
+        """Return the hashes of a tile, one after the other."""
         data, width = self._read(tile)
-        try:
-            return decode_tile(data, width)[: tile.width]
-        except TileError as error:
-            raise LogFaultError(_fault_of(tile, f"{width} hashes", str(error))) from error
+        if len(data) != width * HASH_SIZE:
+            expected = f"{width} hashes of {HASH_SIZE} bytes"
+            raise LogFaultError(_fault_of(tile, expected, f"{len(data)} bytes"))
+        return data[: tile.width * HASH_SIZE]
 
-    def entries(self, bundle: EntryBundle) -> list[bytes]:
-        """Return the entries of a bundle."""
+    def leaf_hashes(self, bundle: EntryBundle) -> list[bytes]:
+        """Return the leaf hashes of the entries of a bundle."""
         data, width = self._read(bundle)
         try:
-            return decode_bundle(data, width)[: bundle.width]
+            return bundle_leaf_hashes(data, width)[: bundle.width]
         except TileError as error:
             raise LogFaultError(_fault_of(bundle, f"{width} entries", str(error))) from error
 
-    def hashes_from_below(self, tile: Tile) -> list[bytes]:
+    def tile_from_below(self, tile: Tile) -> bytes:
         """Return what the hashes of a tile must be by what is published under it: its entries, or its tiles."""
         if tile.level == 0:
-            return leaf_hashes(self.entries(EntryBundle(tile.index, tile.width)))
+            return encode_tile(self.leaf_hashes(EntryBundle(tile.index, tile.width)))
         first = tile.index * TILE_WIDTH
-        return [tile_root(self.hashes(Tile(tile.level - 1, first + place))) for place in range(tile.width)]
+        return encode_tile(
+            tile_data_root(self.tile(Tile(tile.level - 1, first + place))) for place in range(tile.width)
+        )
 
     def _read(self, name: Tile | EntryBundle) -> tuple[bytes, int]:
         """Return the bytes of a tile or bundle and their width: full ones replace partial ones that are gone."""
@@ -165,88 +168,99 @@ class _Reader:
 
 
 class _SignedHashes:
-    """The hashes known to be under the signature: the right edge, and each level's full tile over the place reached."""
+    """The tiles known to be under the signature: the right edge, and each level's full tile over the place reached."""
 
     def __init__(self, checkpoint: Checkpoint, reader: _Reader) -> None:
         """Read the right edge; raise LogFaultError unless its hashes lead to the signed root."""
         self._reader = reader
-        self._edge = {tile.level: reader.hashes(tile) for tile in _edge(reader.size)}
-        self._open: dict[int, list[bytes]] = {}
+        self._edge = {tile.level: reader.tile(tile) for tile in _edge(reader.size)}
+        self._open: dict[int, bytes] = {}
         found = _root_above(reader.size, self._edge)
         if found != checkpoint.root:
             raise LogFaultError(self._explain_root(checkpoint.root, found))
 
     def enter(self, tile: Tile) -> None:
         """Read a full tile; raise LogFaultError unless its hash is the signed one in the tile above."""
-        hashes = self._reader.hashes(tile)
+        data = self._reader.tile(tile)
         above, place = divmod(tile.index, TILE_WIDTH)
-        signed = self._row(tile.level + 1, above)[place]
-        if tile_root(hashes) != signed:
-            raise LogFaultError(self._explain_tile(tile, hashes, signed))
-        self._open[tile.level] = hashes
+        signed = _hash_in(self._over(tile.level + 1, above), place)
+        if tile_data_root(data) != signed:
+            raise LogFaultError(self._explain_tile(tile, data, signed))
+        self._open[tile.level] = data
 
     def check_entries(self, bundle: EntryBundle) -> None:
         """Raise LogFaultError at the first entry of a bundle whose leaf hash is not the signed one."""
-        signed = self._row(0, bundle.index)
-        found = leaf_hashes(self._reader.entries(bundle))
+        signed = self._over(0, bundle.index)
+        found = encode_tile(self._reader.leaf_hashes(bundle))
         if found != signed:
             place = _first_difference(signed, found)
-            expected = f"an entry with the signed leaf hash {signed[place].hex()}"
+            expected = f"an entry with the signed leaf hash {_hash_in(signed, place).hex()}"
             position = bundle.index * TILE_WIDTH + place
-            raise LogFaultError(Fault(bundle.path, position, expected, f"one with the leaf hash {found[place].hex()}"))
+            fault = Fault(bundle.path, position, expected, f"one with the leaf hash {_hash_in(found, place).hex()}")
+            raise LogFaultError(fault)
 
-    def _row(self, level: int, index: int) -> list[bytes]:
-        """Return the hashes of the tile over the place reached."""
+    def _over(self, level: int, index: int) -> bytes:
+        """Return the tile of a level over the place reached."""
         full = tile_width(level, index, self._reader.size) == TILE_WIDTH
         return self._open[level] if full else self._edge[level]
 
-    def _explain_tile(self, tile: Tile, hashes: list[bytes], signed: bytes) -> Fault:
+    def _explain_tile(self, tile: Tile, data: bytes, signed: bytes) -> Fault:
         """Name the wrong hash of a tile where what lies under it shows which; else the entries under the tile."""
         below = self._below(tile)
-        if below is not None and tile_root(below) == signed:
-            return _fault_in_tile(tile, below, hashes)
-        fault = _fault_of(tile, "", "")
-        last = (fault.position or 0) + (TILE_WIDTH << TILE_HEIGHT * tile.level) - 1
-        expected = f"the signed hash {signed.hex()} over entries {fault.position} to {last}"
-        return replace(fault, expected=expected, found=tile_root(hashes).hex())
+        if below is not None and tile_data_root(below) == signed:
+            return _fault_in_tile(tile, below, data)
+        first = _first_entry(tile)
+        last = first + (TILE_WIDTH << TILE_HEIGHT * tile.level) - 1
+        expected = f"the signed hash {signed.hex()} over entries {first} to {last}"
+        return _fault_of(tile, expected, tile_data_root(data).hex())
 
     def _explain_root(self, signed: bytes, found: bytes) -> Fault:
         """Name the wrong hash of the right edge where what lies under it shows which; else the root alone."""
         below = {tile: self._below(tile) or self._edge[tile.level] for tile in _edge(self._reader.size)}
-        if _root_above(self._reader.size, {tile.level: hashes for tile, hashes in below.items()}) == signed:
-            for tile, hashes in below.items():
-                if hashes != self._edge[tile.level]:
-                    return _fault_in_tile(tile, hashes, self._edge[tile.level])
+        if _root_above(self._reader.size, {tile.level: data for tile, data in below.items()}) == signed:
+            tile = next(tile for tile, data in below.items() if data != self._edge[tile.level])
+            return _fault_in_tile(tile, below[tile], self._edge[tile.level])
         expected = f"the signed root {signed.hex()} over {self._reader.size} entries"
         return Fault(CHECKPOINT_PATH, None, expected, f"tiles with the root {found.hex()}")
 
-    def _below(self, tile: Tile) -> list[bytes] | None:
+    def _below(self, tile: Tile) -> bytes | None:
         try:
-            return self._reader.hashes_from_below(tile)
+            return self._reader.tile_from_below(tile)
         except LogFaultError:  # more than one thing is wrong: the first one is reported
             return None
 
 
-def _root_above(size: int, edge: Mapping[int, Sequence[bytes]]) -> bytes:
-    """Return the root of a tree from the hashes of its partial tiles, by level."""
+def _root_above(size: int, edge: Mapping[int, bytes]) -> bytes:
+    """Return the root of a tree from its partial tiles, by level."""
     nodes: list[bytes] = []
     for level in sorted(edge, reverse=True):
         row = CompactRange()
-        row.extend(edge[level])
+        row.extend(decode_tile(edge[level], len(edge[level]) // HASH_SIZE))
         nodes += row.nodes
     return CompactRange(size, nodes).root()
 
 
-def _first_difference(one: Sequence[bytes], other: Sequence[bytes]) -> int:
-    return next(place for place, (left, right) in enumerate(zip(one, other, strict=True)) if left != right)
+def _hash_in(tile: bytes, place: int) -> bytes:
+    return tile[place * HASH_SIZE : (place + 1) * HASH_SIZE]
+
+
+def _first_difference(one: bytes, other: bytes) -> int:
+    """Return the place of the first hash in which two tiles of the same width differ."""
+    return next(place for place in range(TILE_WIDTH) if _hash_in(one, place) != _hash_in(other, place))
+
+
+def _first_entry(name: Tile | EntryBundle) -> int:
+    level = name.level if isinstance(name, Tile) else 0
+    return name.index * TILE_WIDTH << TILE_HEIGHT * level
 
 
 def _fault_of(name: Tile | EntryBundle, expected: str, found: str) -> Fault:
-    level = name.level if isinstance(name, Tile) else 0
-    return Fault(name.path, name.index * TILE_WIDTH << TILE_HEIGHT * level, expected, found)
+    return Fault(name.path, _first_entry(name), expected, found)
 
 
-def _fault_in_tile(tile: Tile, right: Sequence[bytes], wrong: Sequence[bytes]) -> Fault:
+def _fault_in_tile(tile: Tile, right: bytes, wrong: bytes) -> Fault:
     place = _first_difference(right, wrong)
-    position = tile.index * TILE_WIDTH + place << TILE_HEIGHT * tile.level
-    return Fault(tile.path, position, f"the hash {right[place].hex()} at {place}", wrong[place].hex())
+    position = _first_entry(tile) + (place << TILE_HEIGHT * tile.level)
+    return Fault(
+        tile.path, position, f"the hash {_hash_in(right, place).hex()} at {place}", _hash_in(wrong, place).hex()
+    )
