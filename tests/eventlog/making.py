@@ -1,9 +1,10 @@
 """Short ways to say what tests append."""
 
+import asyncio
 import uuid
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
-from tomoni.eventlog import Append, NewEntry, Statement
+from tomoni.eventlog import Append, NewEntry, Sequencer, Statement
 
 
 def command(
@@ -25,3 +26,16 @@ def command(
 def beside(command_id: uuid.UUID, text: str = "kept") -> Statement:
     """Make a companion that stores one row."""
     return Statement("INSERT INTO beside (id, text) VALUES ($1, $2)", (command_id, text))
+
+
+async def grow(sequencer: Sequencer, count: int, start: int = 0) -> None:
+    """Append entries that differ from each other, up to 1,000 a command."""
+    for first in range(start, start + count, 1000):
+        entries = tuple(NewEntry(b"entry %d" % n, f"s/{n}", 1) for n in range(first, min(first + 1000, start + count)))
+        await sequencer.append(Append(uuid.uuid4(), entries, {entry.subject: 0 for entry in entries}))
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    """Wait for something that another task is about to do."""
+    while not condition():  # noqa: ASYNC110  # the tests' time limit ends a wait in vain
+        await asyncio.sleep(0.01)

@@ -1,0 +1,223 @@
+"""Publishing: signing checkpoints of the integrated tree, never two that contradict each other.
+
+One step, for every checkpoint and after every crash: read the last word (the file outside of PostgreSQL) and the newest
+stored checkpoint; grow the stored compact range by the bytes of the entries that follow; compare the root with the
+tiles'; sign; bring the note to the last word's disk; store it, and only then let anybody see it. A crash before the
+file leaves nothing signed. A crash after it leaves a last word that the database lacks, which the next step completes.
+"""
+
+import asyncio
+import time
+from collections.abc import Callable, Sequence
+from typing import Protocol
+
+import asyncpg
+import structlog
+
+from tomoni.database import Connection, Pool
+from tomoni.eventlog import checkpoints
+from tomoni.eventlog.checkpoints import Heartbeat, SignedCheckpoint
+from tomoni.eventlog.errors import (
+    BehindLastWord,
+    CorruptLog,
+    EventLogError,
+    ForkedLog,
+    InvalidCheckpoint,
+    LastWordMissing,
+    NotChecked,
+)
+from tomoni.eventlog.lastword import LastWord
+from tomoni.eventlog.tree import integrate, read_leaves, root_at
+from tomoni.eventlog.wakeup import BROKEN, CHECKPOINTS, ENTRIES, Wakeup
+from tomoni.tlog.checkpoint import Checkpoint, open_checkpoint, sign_checkpoint
+from tomoni.tlog.cosignature import Cosigner, cosign
+from tomoni.tlog.keys import NoteError
+from tomoni.tlog.merkle import CompactRange
+from tomoni.tlog.note import Signer, Verifier
+
+MAX_STEP = 999
+"""Entries between two checkpoints at most, so that a broker's batch of 1,000 messages can end with one."""
+
+log = structlog.get_logger()
+
+
+class LogKeys(Protocol):
+    """The keys that speak for a log, as its own entries have them: they are valid by size of the tree."""
+
+    async def signers(self, after: int, size: int) -> Sequence[Signer]:
+        """Return who signs the checkpoint of a size, the next one after that of another size.
+
+        After a rotation at a position with `after` ≤ position < `size`, these are the old key and the new one.
+        """
+        ...
+
+    async def verifiers(self) -> Sequence[Verifier]:
+        """Return every key this log has ever signed with."""
+        ...
+
+
+class FixedKeys:
+    """The keys of a log that never rotates them."""
+
+    def __init__(self, *signers: Signer) -> None:
+        self._signers = signers
+
+    async def signers(self, after: int, size: int) -> Sequence[Signer]:  # noqa: ARG002
+        """Return the same signers for every size."""
+        return self._signers
+
+    async def verifiers(self) -> Sequence[Verifier]:
+        """Return their public halves."""
+        return [signer.verifier for signer in self._signers]
+
+
+class CheckpointPublisher:
+    """Signs the checkpoints and heartbeats of a database's log.
+
+    `check` comes first. Several processes may publish one log; a lock in the database lets one at a time sign.
+    """
+
+    def __init__(
+        self,
+        pool: Pool,
+        origin: str,
+        keys: LogKeys,
+        cosigner: Cosigner,
+        last_word: LastWord,
+        *,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self._pool = pool
+        self._origin = origin
+        self._keys = keys
+        self._cosigner = cosigner
+        self._last_word = last_word
+        self._clock = clock
+        self._checked = False
+        self.failure: Exception | None = None
+        """Why `run` cannot publish at present, None when it can."""
+
+    async def check(self, evidence: Sequence[bytes] = ()) -> None:
+        """Compare the database with the last word and with checkpoints known elsewhere; without it nothing is signed.
+
+        `evidence` are notes that came back from outside: receipts, the hub's last message. Those that this log's keys
+        have not signed prove nothing and are passed over. Raises SigningRefused (one of its kinds) or CorruptLog.
+        """
+        self._checked = False
+        size = await integrate(self._pool)
+        word = await asyncio.to_thread(self._last_word.read)
+        async with self._pool.acquire() as connection, connection.transaction():
+            row = await checkpoints.latest_row(connection)
+            if word is None and row is not None:
+                raise LastWordMissing("checkpoints are stored, but the file with the last one is gone")
+            if word is not None:
+                await self._require_held(connection, await self._open(word), size)
+            for note in evidence:
+                try:
+                    known = await self._open(note)
+                except InvalidCheckpoint:
+                    log.warning("evidence_not_ours", size=len(note))
+                    continue
+                await self._require_held(connection, known, size)
+        self._checked = True
+
+    async def publish(self) -> SignedCheckpoint:
+        """Sign checkpoints up to the committed head, and return the newest one.
+
+        Raises SigningRefused or CorruptLog where that could contradict what was signed before.
+        """
+        if not self._checked:
+            raise NotChecked("the database was not yet compared with what is known to be signed")
+        target = await integrate(self._pool)
+        while True:
+            signed = await self._step(target)
+            if signed.size >= target:
+                return signed
+
+    async def heartbeat(self) -> Heartbeat:
+        """Publish the committed head, cosign it at the present time, and store that as the latest heartbeat."""
+        signed = await self.publish()
+        now = int(self._clock())
+        beat = Heartbeat(signed.size, now, cosign(signed.note, self._cosigner, now))
+        async with self._pool.acquire() as connection:
+            await connection.execute(checkpoints.STORE_HEARTBEAT, beat.size, beat.time, beat.note)
+            await connection.execute("SELECT pg_notify($1, $2)", CHECKPOINTS, str(beat.size))
+        return beat
+
+    async def run(self) -> None:
+        """Publish whenever entries were appended, for ever; what goes wrong stands in `failure` until it is over."""
+        async with Wakeup(self._pool, ENTRIES) as wakeup:
+            while True:
+                await wakeup.listen()
+                try:
+                    await self.publish()
+                except (*BROKEN, asyncpg.PostgresError, EventLogError) as error:
+                    if type(error) is not type(self.failure):
+                        log.error("publish_failed", error=type(error).__name__)
+                    self.failure = error
+                else:
+                    self.failure = None
+                await wakeup.wait()
+
+    async def _step(self, target: int) -> SignedCheckpoint:
+        """Complete the last word in the database, or sign one checkpoint towards a size; return the newest one."""
+        async with self._pool.acquire() as connection, connection.transaction():
+            await connection.execute("SELECT FROM log.tree FOR UPDATE")
+            row = await checkpoints.latest_row(connection)
+            tree = CompactRange() if row is None else CompactRange.from_bytes(row["size"], row["nodes"])
+            stored = None if row is None else SignedCheckpoint(row["size"], row["note"])
+            word = await self._agree(connection, stored, tree, target)
+            if word is not None and word.size > tree.size:
+                note = word.note  # signed, and lost on its way into the database
+                tree = await self._grow(connection, tree, word.size)
+            elif stored is not None and stored.size >= target:
+                return stored
+            else:
+                after = tree.size
+                tree = await self._grow(connection, tree, min(after + MAX_STEP, target))
+                signers = await self._keys.signers(after, tree.size)
+                note = sign_checkpoint(Checkpoint(self._origin, tree.size, tree.root()), signers)
+                await asyncio.to_thread(self._last_word.swap, None if word is None else word.note, note)
+            await checkpoints.store(connection, note, tree)
+        return SignedCheckpoint(tree.size, note)
+
+    async def _agree(
+        self, connection: Connection, stored: SignedCheckpoint | None, tree: CompactRange, size: int
+    ) -> SignedCheckpoint | None:
+        """Return the last word, when the database agrees with it and is not behind it."""
+        note = await asyncio.to_thread(self._last_word.read)
+        if note is None:
+            if stored is not None:
+                raise LastWordMissing("checkpoints are stored, but the file with the last one is gone")
+            return None
+        word = await self._open(note)
+        await self._require_held(connection, word, size)
+        if stored is not None:
+            newest = await self._open(stored.note)
+            if newest.size != stored.size or newest.root != tree.root():
+                raise CorruptLog(f"the stored checkpoint of size {stored.size} is not the one that was signed")
+            if word.size < stored.size:  # signed by another process, with a last word of its own
+                await asyncio.to_thread(self._last_word.swap, note, stored.note)
+                return stored
+        return SignedCheckpoint(word.size, note)
+
+    async def _grow(self, connection: Connection, tree: CompactRange, size: int) -> CompactRange:
+        """Return a compact range grown by the bytes of the entries up to a size, when the tiles have the same root."""
+        grown = tree.copy()
+        grown.extend(await read_leaves(connection, tree.size, size))
+        if grown.root() != await root_at(connection, size):
+            raise CorruptLog(f"the tiles of size {size} do not have the root of its entries")
+        return grown
+
+    async def _require_held(self, connection: Connection, known: Checkpoint, size: int) -> None:
+        """Raise unless the tree of a size holds a known checkpoint: it is as large, and was the same at that size."""
+        if known.size > size:
+            raise BehindLastWord(size, known.size)
+        if await root_at(connection, known.size) != known.root:
+            raise ForkedLog(known.size)
+
+    async def _open(self, note: bytes) -> Checkpoint:
+        try:
+            return open_checkpoint(note, self._origin, await self._keys.verifiers())
+        except NoteError as error:
+            raise InvalidCheckpoint("a checkpoint is not signed by this log's keys") from error

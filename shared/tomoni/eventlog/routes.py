@@ -1,0 +1,65 @@
+# pyright: reportUnknownMemberType=false
+# The framework's types of handlers are open.
+"""The log over HTTP, as any C2SP tlog-tiles client reads it, up to the newest signed checkpoint and never beyond."""
+
+from collections.abc import Callable, Sequence
+
+from litestar import Response, get
+from litestar.handlers import HTTPRouteHandler
+from litestar.handlers.base import BaseRouteHandler
+
+from tomoni.auth import AnyConnection
+from tomoni.database import Pool
+from tomoni.eventlog.checkpoints import CheckpointStore
+from tomoni.eventlog.reader import EventReader
+from tomoni.eventlog.tree import read_tiles
+from tomoni.problems import Problem
+from tomoni.tlog.merkle import HASH_SIZE
+from tomoni.tlog.tiles import TILE_WIDTH, EntryBundle, Tile, TileError, encode_bundle, parse_path, tile_width
+
+IMMUTABLE = {"Cache-Control": "private, max-age=31536000, immutable"}
+"""What a tile or bundle holds at a width never changes. Private: a log's size is its town's secret."""
+
+Guard = Callable[[AnyConnection, BaseRouteHandler], None]
+"""What `tomoni.auth.requires` returns."""
+
+FRESH = {"Cache-Control": "private, no-cache"}
+
+
+def log_routes(pool: Pool, guards: Sequence[Guard]) -> list[HTTPRouteHandler]:
+    """Return `/log/checkpoint` and `/log/tile/…`, for those whom the guards let pass."""
+    store, reader = CheckpointStore(pool), EventReader(pool)
+
+    @get("/log/checkpoint", guards=list(guards), tags=["log"], summary="The newest signed checkpoint")
+    async def checkpoint() -> Response[bytes]:
+        """Return the newest checkpoint, a signed note (C2SP tlog-checkpoint)."""
+        latest = await store.latest()
+        if latest is None:
+            raise Problem("not-found", "No checkpoint of this log is signed yet. Ask again in a minute.")
+        return Response(latest.note, media_type="text/plain; charset=utf-8", headers=FRESH)
+
+    @get("/log/tile/{path:path}", guards=list(guards), tags=["log"], summary="A tile of hashes or a bundle of entries")
+    async def tile(path: str) -> Response[bytes]:
+        """Return a tile, `<L>/<N>[.p/<W>]`, or a bundle of entries, `entries/<N>[.p/<W>]` (C2SP tlog-tiles)."""
+        try:
+            name = parse_path(f"tile/{path.removeprefix('/')}")
+        except TileError as error:
+            raise Problem("not-found", "This is not the path of a tile: see C2SP tlog-tiles for their form.") from error
+        latest = await store.latest()
+        level = name.level if isinstance(name, Tile) else 0
+        if latest is None or tile_width(level, name.index, latest.size) < name.width:
+            raise Problem("not-found", "The newest checkpoint does not cover this. Read the checkpoint again.")
+        data = await (_hashes(pool, name) if isinstance(name, Tile) else _bundle(reader, name))
+        return Response(data, media_type="application/octet-stream", headers=IMMUTABLE)
+
+    return [checkpoint, tile]
+
+
+async def _hashes(pool: Pool, tile: Tile) -> bytes:
+    stored = await read_tiles(pool, [(tile.level, tile.index)])
+    return stored[tile.level, tile.index][: tile.width * HASH_SIZE]
+
+
+async def _bundle(reader: EventReader, bundle: EntryBundle) -> bytes:
+    entries = await reader.read(bundle.index * TILE_WIDTH, bundle.width)
+    return encode_bundle(entry.data for entry in entries)
