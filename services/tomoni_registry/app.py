@@ -17,9 +17,9 @@ from litestar.openapi import OpenAPIConfig
 from litestar.openapi.plugins import JsonRenderPlugin
 
 from tomoni import times
-from tomoni.auth import TokenIssuer, TokenVerifier, bearer_middleware, closed_by_default
+from tomoni.auth import TokenIssuer, TokenVerifier, bearer_middleware, closed_by_default, requires
 from tomoni.database import Pool, create_pool
-from tomoni.eventlog import EventReader, Sequencer
+from tomoni.eventlog import EventReader, Sequencer, log_routes
 from tomoni.health import health_routes
 from tomoni.problems import exception_handlers
 from tomoni.settings import SettingsError
@@ -27,10 +27,12 @@ from tomoni_registry.arrangements.api import arrangement_routes
 from tomoni_registry.certificates.api import certificate_routes
 from tomoni_registry.desk import Desk
 from tomoni_registry.interface import MAX_BODY_BYTES, Town
+from tomoni_registry.keys.api import key_routes
 from tomoni_registry.keys.files import SecretFileError, read_secret
 from tomoni_registry.networks.api import network_routes
 from tomoni_registry.schemes.api import scheme_routes
 from tomoni_registry.settings import RegistrySettings, load_rules
+from tomoni_registry.signing import Signing
 from tomoni_registry.vault.answers import Answers
 from tomoni_registry.vault.sealing import Keyring, load_key
 from tomoni_registry.vault.store import Vault
@@ -40,7 +42,7 @@ FORGET_EVERY_SECONDS: Final = 600.0
 log = structlog.get_logger()
 
 
-def create_app(town: Town, verifier: TokenVerifier, pool: Pool) -> Litestar:
+def create_app(town: Town, verifier: TokenVerifier, pool: Pool, signing: Signing) -> Litestar:
     """Return the application of a town's node."""
 
     async def require_write() -> None:
@@ -51,7 +53,12 @@ def create_app(town: Town, verifier: TokenVerifier, pool: Pool) -> Litestar:
 
     slices = [routes(town) for routes in (certificate_routes, scheme_routes, arrangement_routes, network_routes)]
     return Litestar(
-        route_handlers=[*slices, *health_routes({"write": require_write})],
+        route_handlers=[
+            *slices,
+            key_routes(town, signing.keys),
+            *log_routes(pool, [requires("auditor", "witness")]),
+            *health_routes({"write": require_write, "proof": signing.require_proof}),
+        ],
         guards=[closed_by_default],
         middleware=[bearer_middleware(verifier)],
         exception_handlers=exception_handlers,
@@ -64,18 +71,22 @@ def create_app(town: Town, verifier: TokenVerifier, pool: Pool) -> Litestar:
 async def open_registry(
     settings: RegistrySettings, clock: Callable[[], datetime] = times.now
 ) -> AsyncGenerator[Litestar, None]:
-    """Put the node together and give its application; raise SettingsError where a file or the database is wrong."""
+    """Put the node together and give its application, its log signed and followed.
+
+    Raises SettingsError where a file or the database is wrong, and SigningRefused where the log must not go on.
+    """
     rules = load_rules(settings)
-    try:
-        keyring = Keyring.load(settings.files.key_encryption_keys)
-        mac_key = load_key(settings.files.mac_key)
-        verifier = _token_verifier(settings)
-    except SecretFileError as error:
-        raise SettingsError(str(error)) from error
     async with AsyncExitStack() as stack:
         pool = await _open_pool(settings)
         stack.push_async_callback(pool.close)
-        answers = Answers(pool, keyring, mac_key)
+        try:
+            keyring = Keyring.load(settings.files.key_encryption_keys)
+            answers = Answers(pool, keyring, load_key(settings.files.mac_key))
+            verifier = _token_verifier(settings)
+            signing = Signing(settings, pool)
+        except SecretFileError as error:
+            raise SettingsError(str(error)) from error
+        await signing.start()
         desk = Desk(
             origin=settings.origin,
             pool=pool,
@@ -85,8 +96,8 @@ async def open_registry(
             answers=answers,
             clock=clock,
         )
-        async with running(_forget_answers(answers)):
-            yield create_app(Town(code=settings.code, rules=rules, desk=desk), verifier, pool)
+        async with running(_forget_answers(answers), signing.run(), signing.beat()):
+            yield create_app(Town(code=settings.code, rules=rules, desk=desk), verifier, pool, signing)
 
 
 @asynccontextmanager
@@ -118,16 +129,16 @@ async def _open_pool(settings: RegistrySettings) -> Pool:
 
 
 def _token_verifier(settings: RegistrySettings) -> TokenVerifier:
-    tokens = settings.tokens
+    tokens, folder = settings.tokens, settings.folder
     try:
-        if tokens.jwks is not None:
-            jwks = tokens.jwks.read_bytes()
+        if tokens.key is not None:
+            read_secret(folder / tokens.key)
+            jwks = TokenIssuer(folder / tokens.key, tokens.issuer).jwks()
         else:
-            read_secret(settings.files.token_key)
-            jwks = TokenIssuer(settings.files.token_key, tokens.issuer).jwks()
+            jwks = (folder / (tokens.jwks or "")).read_bytes()
         return TokenVerifier(jwks, tokens.issuer, tokens.audience)
     except (OSError, JoseError, msgspec.MsgspecError) as error:
-        raise SettingsError("tokens: the key set cannot be read, or is none") from error
+        raise SettingsError("tokens: the key or key set cannot be read, or is none") from error
 
 
 def _openapi(code: str) -> OpenAPIConfig:

@@ -103,6 +103,7 @@ database = {_toml(dsn)}
 [tokens]
 issuer = {_toml(f"https://{node.federation}/{node.code}")}
 audience = {_toml(f"{node.federation}/{node.code}")}
+key = "keys/tokens.jwk"
 
 [http]
 host = "127.0.0.1"

@@ -24,11 +24,16 @@ class HttpSettings(Section, frozen=True, kw_only=True):
 
 
 class TokenSettings(Section, frozen=True, kw_only=True):
-    """Whose tokens are taken. Without `jwks` it is the embedded issuer, whose key lies with the others."""
+    """Whose tokens are taken: those of the embedded issuer, which has a `key`, or those of a key set (JWKS)."""
 
     issuer: str
     audience: str
+    key: Path | None = None
     jwks: Path | None = None
+
+    def __post_init__(self) -> None:
+        if (self.key is None) == (self.jwks is None):
+            raise ValueError("tokens has either key, the embedded issuer's, or jwks, the key set of another")
 
 
 class LogSettings(Section, frozen=True, kw_only=True):

@@ -2,6 +2,7 @@
 
 import uuid
 from collections.abc import AsyncIterator, Iterator
+from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -17,7 +18,7 @@ from tomoni_cli.embedded.postgres import EmbeddedDatabase, EmbeddedPostgres
 from tomoni_registry.app import open_registry
 from tomoni_registry.certificates.examples import ISSUE
 from tomoni_registry.initialise import Databases, NewNode, initialise
-from tomoni_registry.settings import Files, RegistrySettings, load_settings
+from tomoni_registry.settings import Files, load_settings
 
 CODE = "131130"
 FEDERATION = "tomoni.example"
@@ -29,10 +30,30 @@ class Node:
     """A node under test: its application over HTTP, and its database as the owner sees it."""
 
     files: Files
-    settings: RegistrySettings
     owner_dsn: str
-    client: httpx.AsyncClient
     now: list[datetime] = field(default_factory=lambda: [NOON])
+
+    async def start(self) -> None:
+        self.settings = load_settings(self.files.settings)
+        self._stack = AsyncExitStack()
+        self.app = await self._stack.enter_async_context(open_registry(self.settings, lambda: self.now[0]))
+        transport = httpx.ASGITransport(app=self.app)
+        self.client = await self._stack.enter_async_context(
+            httpx.AsyncClient(transport=transport, base_url="http://node")
+        )
+
+    async def stop(self) -> None:
+        await self._stack.aclose()
+
+    async def restart_with_rules(self, *edits: tuple[str, str]) -> None:
+        """Start again with the file of rules edited, as a town does."""
+        await self.stop()
+        text = self.files.rules.read_text()
+        for before, after in edits:
+            assert before in text
+            text = text.replace(before, after)
+        self.files.rules.write_text(text)
+        await self.start()
 
     def token(self, *scopes: str, subject: str = "clerk-1", jurisdiction: str = CODE) -> str:
         issuer = TokenIssuer(self.files.token_key, self.settings.tokens.issuer)
@@ -73,7 +94,7 @@ class Node:
 
 
 def issue_body(**changes: object) -> dict[str, Any]:
-    return msgspec.to_builtins(ISSUE) | changes
+    return msgspec.json.decode(msgspec.json.encode(ISSUE)) | changes
 
 
 @pytest.fixture
@@ -95,10 +116,7 @@ async def files(administered: Databases, tmp_path: Path) -> Files:
 
 @pytest.fixture
 async def node(files: Files, administered: Databases) -> AsyncIterator[Node]:
-    settings = load_settings(files.settings)
-    now = [NOON]
-    async with (
-        open_registry(settings, lambda: now[0]) as app,
-        httpx.AsyncClient(transport=httpx.ASGITransport(app=app), base_url="http://node") as client,
-    ):
-        yield Node(files, settings, administered.owner, client, now)
+    node = Node(files, administered.owner)
+    await node.start()
+    yield node
+    await node.stop()
