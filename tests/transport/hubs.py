@@ -5,6 +5,7 @@ import contextlib
 import os
 import shutil
 import signal
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -46,6 +47,8 @@ class Hub(EmbeddedNats):
         """Stop the server's process where it stands."""
         pid = self.server.pid
         os.kill(pid, signal.SIGSTOP)
+        while not all(b") T " in state.read_bytes() for state in Path(f"/proc/{pid}/task").glob("*/stat")):
+            time.sleep(0.001)  # its threads stop one after the other
         try:
             yield
         finally:
