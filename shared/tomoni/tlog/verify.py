@@ -158,13 +158,15 @@ class _Reader:
 
     def _read(self, name: Tile | EntryBundle) -> tuple[bytes, int]:
         """Return the bytes of a tile or bundle and their width: full ones replace partial ones that are gone."""
-        for candidate in dict.fromkeys((name, replace(name, width=TILE_WIDTH))):
-            try:
-                return self._fetch(candidate.path), candidate.width
-            except NotPublishedError:
-                continue
-        what = "hashes" if isinstance(name, Tile) else "entries"
-        raise LogFaultError(_fault_of(name, f"{name.width} {what}", "nothing published"))
+        try:
+            return self._fetch(name.path), name.width
+        except NotPublishedError:
+            full = replace(name, width=TILE_WIDTH)
+        try:
+            return self._fetch(full.path), full.width
+        except NotPublishedError as error:
+            what = "hashes" if isinstance(name, Tile) else "entries"
+            raise LogFaultError(_fault_of(name, f"{name.width} {what}", "nothing published")) from error
 
 
 class _SignedHashes:
