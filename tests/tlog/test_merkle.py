@@ -176,7 +176,7 @@ class TestInclusion:
                 verify_inclusion(LEAVES[index], other, size, proof, ROOTS[size])
         for wrong in ([*proof, ROOTS[1]], [ROOTS[1], *proof], proof[:-1], proof[1:]):
             if len(wrong) != len(proof):
-                with pytest.raises(ProofError):
+                with pytest.raises(ProofError, match=f"where exactly {len(proof)} prove it"):
                     verify_inclusion(LEAVES[index], index, size, wrong, ROOTS[size])
 
     @pytest.mark.parametrize(("index", "size"), [(0, 0), (5, 5), (-1, 5), (7, 5)])
@@ -224,7 +224,7 @@ class TestConsistency:
         proof = consistency_proof(old, new, complete_subtrees)
         for wrong in ([*proof, ROOTS[1]], proof[:-1]):
             if len(wrong) != len(proof):
-                with pytest.raises(ProofError):
+                with pytest.raises(ProofError, match=f"where exactly {len(proof)} prove it"):
                     verify_consistency(old, new, wrong, ROOTS[old], ROOTS[new])
 
     @pytest.mark.parametrize(("old", "new"), [(6, 5), (-1, 5)])
