@@ -59,8 +59,8 @@ class Node:
         for function in ("log.grant_reader", "relay.grant_runner"):
             await self.owner.execute(f"SELECT {function}($1)", self.database.runner)
 
-    async def append(self, count: int, size: int = 40) -> None:
-        """Append entries, and sign a checkpoint over all."""
+    async def append(self, count: int, size: int = 40, *, sign_each: bool = True) -> None:
+        """Append entries, and sign a checkpoint over all, and after every 500."""
         async with Sequencer(self.owner) as sequencer:
             while count:
                 part = min(count, 500)
@@ -71,7 +71,8 @@ class Node:
                 self.entries += data
                 self.tree.extend(leaf_hash(one) for one in data)
                 count -= part
-                await self.sign()
+                if sign_each or not count:
+                    await self.sign()
 
     async def sign(self, *more_signers) -> None:
         note = sign_checkpoint(Checkpoint(ORIGIN, self.tree.size, self.tree.root()), [self.signer, *more_signers])

@@ -11,7 +11,7 @@ from tomoni.tlog.cosignature import generate_cosigner
 from tomoni.tlog.note import generate_signer
 from tomoni_registry.relay.process import Lag
 from tomoni_registry.relay.settings import HubConnection, RelaySettings, hub_endpoint, receipt_verifier
-from tomoni_registry.relay.source import Checkpoint, choose_end
+from tomoni_registry.relay.source import Checkpoint, Progress, Source, choose_end
 
 OLD, NEW, STRANGER = generate_signer(ORIGIN), generate_signer(ORIGIN), generate_signer("witness.example")
 
@@ -20,34 +20,63 @@ def signed(size: int, *signers) -> Checkpoint:
     return Checkpoint(size, sign_checkpoint(TreeHead(ORIGIN, size, bytes(32)), signers or [OLD]))
 
 
+@pytest.mark.parametrize(("sizes", "end"), [([], None), ([1], 1), ([1, 2, 3], 3)])
+def test_a_portion_ends_at_the_largest_checkpoint_within_reach(sizes, end):
+    chosen = choose_end([signed(size) for size in sizes], ORIGIN)
+    assert (None if chosen is None else chosen.size) == end
+
+
 @pytest.mark.parametrize(
-    ("position", "sizes", "end"),
+    ("position", "sealed", "sizes", "end"),
     [
-        (0, [], None),
-        (0, [1], 1),
-        (0, [1, 2, 3], 3),
-        (0, [1, 500, 999], 999),
-        (0, [1, 500, 999, 1000], 999),
-        (500, [501, 1499, 1500], 1499),
-        (500, [500], 500),
-        (500, [500, 600], 600),
-        (0, [1500, 1600], 1500),
-        (0, [400, 1500], 400),
+        (0, True, [], None),
+        (0, True, [1, 500, 999], 999),
+        (0, True, [1, 500, 999, 1000], 999),
+        (500, True, [500, 501, 1499, 1500], 1499),
+        (500, False, [500], 500),
+        (500, True, [500], None),
+        (500, False, [500, 600], 600),
+        (0, True, [1500, 1600], 1500),
+        (0, True, [400, 1500], 400),
     ],
 )
-def test_a_portion_ends_at_the_largest_checkpoint_that_fits(position, sizes, end):
-    chosen = choose_end(position, [signed(size) for size in sizes], ORIGIN)
-    assert (None if chosen is None else chosen.size) == end
+async def test_entries_and_the_checkpoint_over_them_fit_into_a_batch(town, position, sealed, sizes, end):
+    done = 0
+    for size in sizes:
+        await town.append(size - done, sign_each=False)
+        done = size
+    source = Source(town.owner, ORIGIN)
+    portion = await source.next_portion(Progress(position, sealed=sealed, sequence=0))
+    assert (None if portion is None else portion.size) == end
+    if portion is not None:
+        assert [one.data for one in portion.messages[:-1]] == town.entries[position:end]
+
+
+async def test_what_was_read_ahead_is_used_only_where_it_follows(town):
+    for count in (600, 600, 600):
+        await town.append(count, sign_each=False)
+    source = Source(town.owner, ORIGIN)
+    first = await source.next_portion(Progress(0, sealed=True, sequence=0))
+    source.read_ahead(first)
+    second = await source.next_portion(Progress(600, sealed=True, sequence=601))
+    assert (first.size, second.size) == (600, 1200)
+    source.read_ahead(second)
+    assert await source.next_portion(Progress(0, sealed=True, sequence=0)) == first
+    last = await source.next_portion(Progress(1200, sealed=True, sequence=0))
+    source.read_ahead(last)
+    await town.append(1)
+    newest = await source.next_portion(Progress(1800, sealed=True, sequence=0))
+    assert newest.size == 1801
 
 
 def test_a_checkpoint_that_hands_over_to_the_next_key_is_never_passed_over():
     checkpoints = [signed(10), signed(20, OLD, NEW), signed(30, NEW)]
-    chosen = choose_end(0, checkpoints, ORIGIN)
+    chosen = choose_end(checkpoints, ORIGIN)
     assert chosen == checkpoints[1]
 
 
 def test_a_witness_on_a_checkpoint_hands_over_nothing():
-    assert choose_end(0, [signed(10, OLD, STRANGER), signed(20)], ORIGIN) == signed(20)
+    assert choose_end([signed(10, OLD, STRANGER), signed(20)], ORIGIN) == signed(20)
 
 
 def test_publishing_again_gets_rarer_until_a_receipt_comes():

@@ -13,7 +13,8 @@ from litestar import Litestar
 from prometheus_client import Gauge
 
 from tomoni.database import Pool, create_pool
-from tomoni.eventlog.wakeup import BROKEN, CHECKPOINTS, Wakeup
+from tomoni.eventlog.connections import BROKEN
+from tomoni.eventlog.wakeup import CHECKPOINTS, Wakeup
 from tomoni.health import health_routes
 from tomoni.problems import exception_handlers
 from tomoni.server import serve

@@ -68,6 +68,8 @@ class Publisher:
             portion = await self._source.next_portion(self.progress)
             if portion is None:
                 return False
+            if len(portion.messages) > MAX_BATCH_MESSAGES // 2:  # there is a backlog
+                self._source.read_ahead(portion)
             return await self._settle(await self._publish(portion, self.progress), portion)
         except TransportError:
             self.progress = None

@@ -1,17 +1,16 @@
 """What the relay reads of its own node: entries, signed checkpoints, the latest heartbeat."""
 
+import asyncio
 from dataclasses import dataclass
 from typing import Final
 
 from tomoni.database import Pool
 from tomoni.eventlog import EventReader
-from tomoni.tlog.note import read_note
 from tomoni.transport import Kind, LastMessage, Outgoing
 from tomoni.transport.subjects import KIND_HEADER, MAX_BATCH_ENTRIES, POSITION_HEADER
 
-_CHECKPOINTS: Final = """
-    SELECT size, note FROM log.checkpoint WHERE size >= $1 AND size > 0 ORDER BY size LIMIT $2
-"""
+_WITHIN_A_BATCH: Final = "SELECT size, note FROM log.checkpoint WHERE size BETWEEN $1 AND $2 AND size > 0 ORDER BY size"
+_NEAREST: Final = "SELECT size, note FROM log.checkpoint WHERE size >= $1 AND size > 0 ORDER BY size LIMIT 1"
 _CHECKPOINT: Final = "SELECT note FROM log.checkpoint WHERE size = $1"
 _HEARTBEAT: Final = "SELECT note FROM log.heartbeat"
 _SIGHTING: Final = """
@@ -57,15 +56,33 @@ class Source:
         self._pool = pool
         self._origin = origin
         self._entries = EventReader(pool)
+        self._ahead: tuple[int, asyncio.Task[Portion | None]] | None = None
 
     async def next_portion(self, progress: Progress) -> Portion | None:
         """Return what comes after `progress`, up to a signed checkpoint; None where no newer one is signed yet."""
-        rows = await self._pool.fetch(_CHECKPOINTS, progress.position + progress.sealed, MAX_BATCH_ENTRIES + 1)
-        end = choose_end(progress.position, [Checkpoint(row["size"], row["note"]) for row in rows], self._origin)
+        ahead, self._ahead = self._ahead, None
+        if ahead is not None:
+            position, reading = ahead
+            portion = await reading
+            if portion is not None and progress.sealed and progress.position == position:
+                return portion
+        return await self._read_portion(progress.position, sealed=progress.sealed)
+
+    def read_ahead(self, portion: Portion) -> None:
+        """Begin to read what comes after a portion while that one is on its way."""
+        reading = asyncio.create_task(self._read_portion(portion.size, sealed=True), name="read ahead")
+        reading.add_done_callback(_see_error)
+        self._ahead = (portion.size, reading)
+
+    async def _read_portion(self, position: int, *, sealed: bool) -> Portion | None:
+        first = position + sealed
+        rows = await self._pool.fetch(_WITHIN_A_BATCH, first, position + MAX_BATCH_ENTRIES)
+        rows = rows or await self._pool.fetch(_NEAREST, first)
+        end = choose_end([Checkpoint(row["size"], row["note"]) for row in rows], self._origin)
         if end is None:
             return None
-        count = end.size - progress.position
-        entries = await self._entries.read(progress.position, count) if count else []
+        count = end.size - position
+        entries = await self._entries.read(position, count) if count else []
         messages = [message(Kind.ENTRY, entry.position, entry.data) for entry in entries]
         return Portion((*messages, message(Kind.CHECKPOINT, end.size, end.note)), end.size)
 
@@ -107,22 +124,24 @@ def message(kind: Kind, position: int, data: bytes) -> Outgoing:
     return Outgoing(data, {KIND_HEADER: kind.value, POSITION_HEADER: str(position)})
 
 
-def choose_end(position: int, checkpoints: list[Checkpoint], origin: str) -> Checkpoint | None:
-    """Return the checkpoint to publish up to: the largest whose entries fit into a batch.
+def choose_end(within_reach: list[Checkpoint], origin: str) -> Checkpoint | None:
+    """Return the checkpoint to publish up to: the largest of those within reach, which are in order.
 
     A checkpoint with several signatures of the log hands over to its next key. Who has not seen it cannot believe
-    what follows, so it is never passed over. Where even the nearest is too far away, it is the one.
+    what follows, so it is never passed over.
     """
-    end: Checkpoint | None = None
-    for checkpoint in checkpoints:
-        if end is not None and checkpoint.size - position > MAX_BATCH_ENTRIES:
-            break
-        end = checkpoint
+    for checkpoint in within_reach:
         if hands_over(checkpoint.note, origin):
-            break
-    return end
+            return checkpoint
+    return within_reach[-1] if within_reach else None
 
 
 def hands_over(note: bytes, origin: str) -> bool:
-    """Tell whether a checkpoint is signed by two keys of the log."""
-    return sum(signature.name == origin for signature in read_note(note).signatures) > 1
+    """Tell whether a checkpoint is signed by two keys of the log (C2SP signed-note: lines of an em dash and a name)."""
+    return note.count(f"\n\u2014 {origin} ".encode()) > 1
+
+
+def _see_error(reading: asyncio.Task[Portion | None]) -> None:
+    """Mark an error as seen: whoever awaits the portion gets it, and nobody may."""
+    if not reading.cancelled():
+        reading.exception()

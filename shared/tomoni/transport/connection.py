@@ -12,7 +12,7 @@ import asyncio
 import contextlib
 import random
 import ssl
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
@@ -147,6 +147,17 @@ class Connection:
             raise NotConnectedError("the hub cannot be reached")
         try:
             await client.publish(subject, data, reply=reply, headers=headers)
+        except (nats.errors.Error, OSError) as error:
+            raise NotConnectedError("the connection was lost") from error
+
+    async def publish_all(self, subject: str, messages: Iterable[tuple[bytes, dict[str, str]]]) -> None:
+        """Send messages with their headers, as `publish` does each; raise NotConnectedError where some were not."""
+        client = self._client
+        if client is None or not self.is_connected:
+            raise NotConnectedError("the hub cannot be reached")
+        try:
+            for data, headers in messages:
+                await client.publish(subject, data, headers=headers)
         except (nats.errors.Error, OSError) as error:
             raise NotConnectedError("the connection was lost") from error
 

@@ -7,7 +7,7 @@ across towns. Atomic batches: NATS ADR-50.
 """
 
 import secrets
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -130,18 +130,14 @@ async def publish_batch(
     """
     if len(messages) > MAX_BATCH_MESSAGES or sum(len(message.data) for message in messages) > MAX_BATCH_BYTES:
         return TooLarge()
+    if not connection.is_connected:
+        raise NotConnectedError("the hub cannot be reached")
     batch = secrets.token_hex(16)
     *parts, last = messages
-    for number, message in enumerate(parts, 1):
-        headers = {**message.headers, BATCH_ID: batch, BATCH_SEQUENCE: str(number)}
-        if number == 1:
-            headers[EXPECTED] = str(expected)
-        try:
-            await connection.publish(subject, message.data, headers=headers)
-        except NotConnectedError:
-            if number == 1:
-                raise
-            return BatchRefused()  # without its commit the server forgets the rest
+    try:
+        await connection.publish_all(subject, _parts(parts, batch, expected))
+    except NotConnectedError:
+        return BatchRefused()  # without its commit the server forgets what it got
     headers = {**last.headers, BATCH_ID: batch, BATCH_SEQUENCE: str(len(messages)), BATCH_COMMIT: "1"}
     if not parts:
         headers[EXPECTED] = str(expected)
@@ -167,6 +163,14 @@ async def last_message(
     if answer.headers.get("Nats-Subject") != subject:
         raise TransportError("the hub answered with a message of another subject")
     return LastMessage(int(answer.headers["Nats-Sequence"]), answer.data, answer.headers)
+
+
+def _parts(messages: Sequence[Outgoing], batch: str, expected: int) -> Iterator[tuple[bytes, dict[str, str]]]:
+    for number, message in enumerate(messages, 1):
+        headers = {**message.headers, BATCH_ID: batch, BATCH_SEQUENCE: str(number)}
+        if number == 1:
+            headers[EXPECTED] = str(expected)
+        yield message.data, headers
 
 
 async def _store(
