@@ -12,7 +12,7 @@ MIGRATIONS: Final = Path(__file__).parent / "migrations"
 
 _GRANTS: Final = (
     "GRANT USAGE ON SCHEMA mirror, projection TO {role}",
-    "GRANT SELECT, INSERT, UPDATE ON mirror.log, mirror.key TO {role}",
+    "GRANT SELECT, INSERT, UPDATE ON mirror.log, mirror.key, mirror.courier, mirror.pulse TO {role}",
     "GRANT SELECT, INSERT ON mirror.entry, mirror.disowned TO {role}",
     "GRANT SELECT, INSERT, UPDATE ON mirror.evidence TO {role}",
     "GRANT SELECT, INSERT ON mirror.checkpoint TO {role}",
@@ -23,9 +23,11 @@ _GRANTS: Final = (
 """Proven entries and checkpoints can be added and read; nobody who runs can change or delete them."""
 
 
-async def prepare(owner_dsn: str, runner: str) -> None:
-    """Bring the database to the newest schema and grant the running role what it needs; safe to repeat."""
+async def prepare(owner_dsn: str, runner: str | None) -> None:
+    """Bring the database to the newest schema and grant a running role what it needs; safe to repeat."""
     await migrate(owner_dsn, "federation", [eventlog.MIGRATIONS, MIGRATIONS])
+    if runner is None:
+        return
     connection = await asyncpg.connect(owner_dsn)
     try:
         await connection.execute("SELECT log.grant_writer($1)", runner)

@@ -73,6 +73,18 @@ CREATE TABLE mirror.heartbeat (
     PRIMARY KEY (log, size, as_of)
 );
 
+-- When each stream of the hub was made: another time means another stream, which counts from one again.
+CREATE TABLE mirror.courier (
+    stream text PRIMARY KEY,
+    created text NOT NULL
+);
+
+-- Written to see whether writing works.
+CREATE TABLE mirror.pulse (
+    one boolean PRIMARY KEY DEFAULT true CHECK (one),
+    at timestamptz NOT NULL
+);
+
 -- Signed contradictions, as anybody can check them. `hash` names one in the federation's own log.
 CREATE TABLE mirror.evidence (
     hash text PRIMARY KEY,

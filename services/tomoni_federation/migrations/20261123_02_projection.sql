@@ -75,11 +75,11 @@ CREATE TABLE projection.membership (
 
 -- The federation's word about a member, from its own log: without it joining is a town's own word alone.
 CREATE TABLE projection.acceptance (
-    position bigint PRIMARY KEY,
     network text COLLATE "C" NOT NULL,
     member text COLLATE "C" NOT NULL,
     effective_on date NOT NULL,
-    effective_until date
+    effective_until date,
+    PRIMARY KEY (network, member, effective_on)
 );
 
 -- The version of every stream that is not a certificate, and whether an event of an unknown type is about it.
@@ -90,6 +90,23 @@ CREATE TABLE projection.stream (
     unknown boolean NOT NULL,
     PRIMARY KEY (log, subject)
 );
+
+-- Forget what was made of a log if that goes beyond a size; it is projected anew from what the mirror still holds.
+CREATE FUNCTION projection.forget_beyond(of_log text, size bigint) RETURNS void
+    LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    PERFORM 1 FROM projection.cursor c WHERE c.log = of_log FOR UPDATE;
+    IF EXISTS (SELECT 1 FROM projection.cursor c WHERE c.log = of_log AND c.position > size) THEN
+        DELETE FROM projection.certificate c WHERE c.log = of_log;
+        DELETE FROM projection.document d WHERE d.log = of_log;
+        DELETE FROM projection.arrangement a WHERE a.log = of_log;
+        DELETE FROM projection.membership m WHERE m.log = of_log;
+        DELETE FROM projection.stream s WHERE s.log = of_log;
+        UPDATE projection.cursor c SET position = 0, fresh_as_of = NULL, unknown = false, missing_unknown = false
+            WHERE c.log = of_log;
+    END IF;
+    UPDATE projection.cursor c SET halted = NULL WHERE c.log = of_log;
+END $$;
 
 -- migrate: rollback
 DROP SCHEMA projection CASCADE;

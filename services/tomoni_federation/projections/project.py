@@ -81,13 +81,22 @@ class Projector:
                 fold(code, f"{self._federation}/{code}", of_log, priors[code]) for code, of_log in entries.items()
             ]
             await _write(connection, changes)
-            for change in changes:
-                if change.fault is not None and change.fault.illegal:
-                    await accuse_entry(connection, change.log, change.fault.position, change.fault.reason)
+        await self._accuse(changes)
         _report(changes)
         count = sum(len(of_log) for of_log in entries.values())
         PROJECTED.inc(count)
         return count
+
+    async def _accuse(self, changes: Iterable[Changes]) -> None:
+        """Store evidence against logs with an illegal entry; they are halted already.
+
+        A transaction of its own, because intake locks a log before its cursor, and here the cursor was first. After a
+        crash in between the log is folded again at the next start and comes here again.
+        """
+        for change in changes:
+            if change.fault is not None and change.fault.illegal:
+                async with self._pool.acquire() as connection, connection.transaction():
+                    await accuse_entry(connection, change.log, change.fault.position, change.fault.reason)
 
 
 def _report(changes: Iterable[Changes]) -> None:

@@ -113,14 +113,3 @@ FROM unnest($3::text[], $4::bigint[], $5::text[], $6::boolean[], $7::boolean[])
     AS n (log, position, halted, unknown, missing_unknown)
 WHERE c.projection = $1 AND c.version = $2 AND c.log = n.log
 """
-
-FORGET_LOG: Final = (
-    "DELETE FROM projection.certificate WHERE log = $1",
-    "DELETE FROM projection.document WHERE log = $1",
-    "DELETE FROM projection.arrangement WHERE log = $1",
-    "DELETE FROM projection.membership WHERE log = $1",
-    "DELETE FROM projection.stream WHERE log = $1",
-    "UPDATE projection.cursor SET position = 0, fresh_as_of = NULL, halted = NULL, unknown = false, "
-    "missing_unknown = false WHERE log = $1",
-)
-"""Everything made of one log; it is projected anew from what the mirror holds."""

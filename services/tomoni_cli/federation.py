@@ -1,0 +1,129 @@
+"""`tomoni federation`: make the federation's service, run it, verify its mirror."""
+
+import asyncio
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import asyncpg
+import msgspec
+from cyclopts import App, Parameter
+from rich.console import Console
+
+from tomoni import logging, roles
+from tomoni.eventlog.errors import SigningRefused
+from tomoni.server import serve as serve_app
+from tomoni.settings import SettingsError
+from tomoni_federation.app import open_federation
+from tomoni_federation.initialise import NewFederation, initialise
+from tomoni_federation.mirror.verify import Fault, Verified, verify_mirror
+from tomoni_federation.schema import prepare
+from tomoni_federation.settings import FederationSettings, load_settings
+
+app = App(name="federation", help="The federation: proves every log, answers status and recognition.")
+
+Config = Annotated[Path, Parameter(help="Settings file (TOML); TOMONI_… variables prevail.")]
+Owner = Annotated[
+    str,
+    Parameter(help="Connection string of the owner.", env_var="TOMONI_OWNER_DATABASE"),
+]
+"""In the environment, because other accounts of the machine read command lines."""
+
+
+@app.command
+def init(
+    *,
+    federation_name: Annotated[str, Parameter(help="Name of the federation, for example tomoni.example.")],
+    database: Owner,
+    folder: Annotated[Path, Parameter(help="Folder for keys and settings; must be empty or missing.")],
+    run_database: Annotated[str | None, Parameter(help="Connection string of a role made for the service.")] = None,
+    hub: Annotated[str, Parameter(help="Address of the hub.")] = "nats://127.0.0.1:4222",
+    hub_seed: Annotated[Path | None, Parameter(help="Seed the hub made for the federation; else one is made.")] = None,
+    http_port: Annotated[int, Parameter(help="Port of the service.")] = 8500,
+) -> None:
+    """Make a federation: its keys, its database and its settings."""
+    made = asyncio.run(
+        initialise(
+            NewFederation(
+                name=federation_name,
+                folder=folder,
+                owner_database=database,
+                database=run_database,
+                http_port=http_port,
+                hub=hub,
+                hub_seed=hub_seed,
+            )
+        )
+    )
+    console = Console(soft_wrap=True)
+    console.print(f"Settings: {made.files.settings}")
+    console.print(f"Verifier key of the log, for the hub and auditors: {made.verifier_key}")
+    console.print(f"Verifier key of receipts, for every town's relay: {made.receipt_key}")
+    if made.transport_key is not None:
+        console.print(f"Public nkey, for the hub's settings: {made.transport_key}")
+    console.print(f"Back up, apart from the database: {made.files.keys}")
+
+
+@app.command
+def serve(*, config: Config) -> None:
+    """Run the service until SIGTERM."""
+    logging.configure("federation")
+    loaded = load_settings(config)
+    try:
+        asyncio.run(_serve(loaded))
+    except SigningRefused as refused:
+        sys.stderr.write(f"tomoni: the federation's log must not go on: {refused}\n")
+        sys.exit(3)
+
+
+async def _serve(loaded: FederationSettings) -> None:
+    async with open_federation(loaded) as application:
+        await serve_app(application, loaded.http.host, loaded.http.port)
+
+
+@app.command
+def migrate(*, config: Config, database: Owner) -> None:
+    """Bring the database up to date after an upgrade, while the service is stopped."""
+    asyncio.run(prepare(database, roles.user_of(load_settings(config).database)))
+
+
+@app.command(name="verify-mirror")
+def verify(*, config: Config, json: Annotated[bool, Parameter(negative=())] = False) -> None:
+    """Compute every mirrored log anew from its bytes and compare it with what its own key has signed.
+
+    Ends with status 1 where something is wrong, naming the log and the position.
+    """
+    findings = asyncio.run(_verify(load_settings(config)))
+    faults = [finding for finding in findings if isinstance(finding, Fault)]
+    if json:
+        sys.stdout.write(msgspec.json.encode([_row(finding) for finding in findings]).decode() + "\n")
+    else:
+        console = Console(soft_wrap=True, highlight=False)
+        for finding in findings:
+            console.print(_line(finding))
+        console.print(f"{len(findings) - len(faults)} of {len(findings)} logs are as their own keys have signed them.")
+    sys.exit(1 if faults else 0)
+
+
+async def _verify(loaded: FederationSettings) -> list[Verified | Fault]:
+    try:
+        connection = await asyncpg.connect(loaded.database)
+    except (OSError, asyncpg.PostgresError) as error:
+        raise SettingsError(f"the database cannot be used: {type(error).__name__}; check `database`") from error
+    try:
+        async with connection.transaction(isolation="repeatable_read", readonly=True):
+            return [finding async for finding in verify_mirror(connection, loaded.federation)]
+    finally:
+        await connection.close()
+
+
+def _line(finding: Verified | Fault) -> str:
+    if isinstance(finding, Verified):
+        return f"{finding.log}  {finding.size} entries, proven"
+    return f"{finding.log}  position {finding.position} is WRONG: expected {finding.expected}"
+
+
+def _row(finding: Verified | Fault) -> dict[str, object]:
+    if isinstance(finding, Verified):
+        return {"log": finding.log, "size": finding.size, "proven": True}
+    return {"log": finding.log, "position": finding.position, "proven": False, "expected": finding.expected}

@@ -1,0 +1,1 @@
+"""Admissions: who may publish and with which keys, in the federation's own log."""

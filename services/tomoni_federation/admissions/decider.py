@@ -1,0 +1,239 @@
+"""What may happen to a jurisdiction's admission and to a network: the rules of the federation's own log. Pure."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from datetime import date, datetime
+from typing import Literal, TypedDict
+
+from msgspec import UNSET, UnsetType
+
+from tomoni import times
+from tomoni.admission import AdmissionRequest
+from tomoni.events import federation as f
+
+State = Literal["open", "suspended", "quarantined"]
+Reason = Literal[
+    "admitted-with-other-keys",
+    "jurisdiction-not-admitted",
+    "jurisdiction-not-open",
+    "jurisdiction-open",
+    "network-not-found",
+    "size-not-proven",
+]
+
+
+class Refused(Exception):  # noqa: N818  # the word of the design
+    """Nothing may happen; the reason is a kind of problem, the text says what to do."""
+
+    def __init__(self, reason: Reason, text: str) -> None:
+        super().__init__(reason)
+        self.reason: Reason = reason
+        self.text = text
+
+
+class Attributes(TypedDict):
+    """The envelope of an event about to be made."""
+
+    id: str
+    source: str
+    subject: str
+    time: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Stamp:
+    """What an event carries beside its data."""
+
+    event_id: str
+    origin: str
+    at: datetime
+
+    def attributes(self, subject: str) -> Attributes:
+        """Return the envelope of an event about a subject."""
+        return {"id": self.event_id, "source": self.origin, "subject": subject, "time": times.format_time(self.at)}
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Admission:
+    """A jurisdiction as the federation's log has it; `state` None: never admitted."""
+
+    code: str
+    version: int = 0
+    state: State | None = None
+    keys: tuple[str, str, str] = ("", "", "")
+    """Log key, heartbeat key, transport key."""
+    up_to: int | None = None
+    """Where the history stands still, while suspended or quarantined."""
+
+    @property
+    def subject(self) -> str:
+        """The stream."""
+        return f"jurisdiction/{self.code}"
+
+
+def evolve(admission: Admission, event: object) -> Admission:
+    """Return the admission after one of its events; others change nothing but the version."""
+    match event:
+        case f.JurisdictionAdmitted(data=data) | f.JurisdictionReadmitted(data=data):
+            keys = (data.log_key, data.heartbeat_key, data.transport_key)
+            return replace(admission, version=data.version, state="open", keys=keys, up_to=None)
+        case f.JurisdictionSuspended(data=data):
+            return replace(admission, version=data.version, state="suspended", up_to=data.from_size)
+        case f.JurisdictionQuarantined(data=data):
+            return replace(admission, version=data.version, state="quarantined", up_to=data.proven_size)
+        case f.JurisdictionSucceeded(data=data):
+            return replace(admission, version=data.version)
+        case _:
+            return admission
+
+
+def admit(admission: Admission, request: AdmissionRequest, stamp: Stamp) -> tuple[f.JurisdictionAdmitted, ...]:
+    """Admit a jurisdiction whose request is verified; nothing happens where it is admitted with these keys."""
+    if admission.state is None:
+        data = f.JurisdictionAdmittedData(
+            version=admission.version + 1,
+            code=request.code,
+            log_key=request.log_key,
+            heartbeat_key=request.heartbeat_key,
+            transport_key=request.transport_key,
+            proofs=request.proofs,
+        )
+        return (f.JurisdictionAdmitted(**stamp.attributes(admission.subject), data=data),)
+    if admission.keys != _keys_of(request):
+        raise Refused(
+            "admitted-with-other-keys",
+            "The jurisdiction is admitted with other keys. Suspend it, then readmit it with the new ones.",
+        )
+    if admission.state != "open":
+        raise Refused("jurisdiction-not-open", "The jurisdiction is suspended or quarantined: readmit it.")
+    return ()
+
+
+def suspend(
+    admission: Admission, from_size: int, proven_size: int, stamp: Stamp
+) -> tuple[f.JurisdictionSuspended, ...]:
+    """Stop accepting what follows a proven size; nothing happens where that is so already."""
+    if admission.state is None:
+        raise Refused("jurisdiction-not-admitted", "The jurisdiction was never admitted: check the code.")
+    if admission.state == "quarantined":
+        raise Refused("jurisdiction-not-open", "The jurisdiction is quarantined: nothing is accepted from it already.")
+    if admission.state == "suspended" and admission.up_to == from_size:
+        return ()
+    _require_proven(from_size, proven_size)
+    data = f.JurisdictionSuspendedData(version=admission.version + 1, from_size=from_size)
+    return (f.JurisdictionSuspended(**stamp.attributes(admission.subject), data=data),)
+
+
+def quarantine(
+    admission: Admission, evidence: str, proven_size: int, stamp: Stamp
+) -> tuple[f.JurisdictionQuarantined, ...]:
+    """Record that a log contradicted itself; nothing happens where it is quarantined already."""
+    if admission.state is None or admission.state == "quarantined":
+        return ()
+    data = f.JurisdictionQuarantinedData(version=admission.version + 1, evidence=evidence, proven_size=proven_size)
+    return (f.JurisdictionQuarantined(**stamp.attributes(admission.subject), data=data),)
+
+
+def readmit(
+    admission: Admission, request: AdmissionRequest, from_size: int, proven_size: int, stamp: Stamp
+) -> tuple[f.JurisdictionReadmitted, ...]:
+    """Let a history go on from a proven size with the keys of a verified request."""
+    if admission.state is None:
+        raise Refused("jurisdiction-not-admitted", "The jurisdiction was never admitted: admit it.")
+    if admission.state == "open":
+        if admission.keys == _keys_of(request):
+            return ()
+        raise Refused("jurisdiction-open", "The jurisdiction is open: suspend it before its keys are replaced.")
+    _require_proven(from_size, proven_size)
+    data = f.JurisdictionReadmittedData(
+        version=admission.version + 1,
+        from_size=from_size,
+        log_key=request.log_key,
+        heartbeat_key=request.heartbeat_key,
+        transport_key=request.transport_key,
+        proofs=request.proofs,
+    )
+    return (f.JurisdictionReadmitted(**stamp.attributes(admission.subject), data=data),)
+
+
+def _keys_of(request: AdmissionRequest) -> tuple[str, str, str]:
+    return (request.log_key, request.heartbeat_key, request.transport_key)
+
+
+def _require_proven(from_size: int, proven_size: int) -> None:
+    if from_size > proven_size:
+        raise Refused("size-not-proven", "The history is not proven that far. Name a size that has a receipt.")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Network:
+    """A network as the federation's log has it; `terms` None: not chartered."""
+
+    name: str
+    version: int = 0
+    terms: f.NetworkTermsData | None = None
+    members: tuple[tuple[str, date, date | None], ...] = ()
+    """Member, first day, last day; as accepted, in order."""
+
+    @property
+    def subject(self) -> str:
+        """The stream."""
+        return f"network/{self.name}"
+
+
+def evolve_network(network: Network, event: object) -> Network:
+    """Return the network after one of its events."""
+    match event:
+        case f.NetworkChartered(data=data) | f.NetworkAmended(data=data):
+            return replace(network, version=data.version, terms=data)
+        case f.NetworkMemberAccepted(data=data):
+            until = None if data.effective_until is UNSET else data.effective_until
+            members = (*network.members, (data.member, data.effective_on, until))
+            return replace(network, version=data.version, members=members)
+        case _:
+            return network
+
+
+def charter(
+    network: Network, terms: f.NetworkTermsData, stamp: Stamp
+) -> tuple[f.NetworkChartered | f.NetworkAmended, ...]:
+    """Charter a network, or amend it where it has other terms; the version in `terms` is set here."""
+    terms = _versioned(terms, network.version + 1)
+    if network.terms is None:
+        return (f.NetworkChartered(**stamp.attributes(network.subject), data=terms),)
+    if _versioned(network.terms, terms.version) == terms:
+        return ()
+    return (f.NetworkAmended(**stamp.attributes(network.subject), data=terms),)
+
+
+def accept_member(
+    network: Network, member: str, effective_on: date, effective_until: date | UnsetType, stamp: Stamp
+) -> tuple[f.NetworkMemberAccepted, ...]:
+    """Count a jurisdiction as a member from a day on; it must join by its own word too."""
+    if network.terms is None:
+        raise Refused("network-not-found", "There is no such network: charter it first.")
+    if (member, effective_on, None if effective_until is UNSET else effective_until) in network.members:
+        return ()
+    data = f.NetworkMemberAcceptedData(
+        version=network.version + 1, member=member, effective_on=effective_on, effective_until=effective_until
+    )
+    return (f.NetworkMemberAccepted(**stamp.attributes(network.subject), data=data),)
+
+
+def _versioned(terms: f.NetworkTermsData, version: int) -> f.NetworkTermsData:
+    return f.NetworkTermsData(
+        version=version,
+        name=terms.name,
+        pattern=terms.pattern,
+        kinds=tuple(sorted(set(terms.kinds))),
+        services=tuple(sorted(set(terms.services))),
+        effective_on=terms.effective_on,
+        conditions=tuple(sorted(set(terms.conditions))),
+    )
+
+
+def fold(admission: Admission, events: Iterable[object]) -> Admission:
+    """Return the admission after all its events."""
+    for event in events:
+        admission = evolve(admission, event)
+    return admission

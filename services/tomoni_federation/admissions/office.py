@@ -1,0 +1,204 @@
+"""The secretariat's desk: decides on the federation's own log, and changes what intake accepts in the same commit.
+
+Idempotent by state: a command that has taken effect already changes nothing and is answered the same, so whoever is
+unsure whether it landed sends it again.
+"""
+
+import uuid
+from collections.abc import Awaitable, Callable, Sequence
+from datetime import date, datetime
+
+import structlog
+from msgspec import UnsetType
+
+from tomoni import times
+from tomoni.admission import AdmissionRequest
+from tomoni.database import Pool
+from tomoni.eventlog import Append, EventReader, NewEntry, Sequencer, Statement
+from tomoni.eventlog.errors import VersionConflict
+from tomoni.events import FederationEvent, decode_event, encode_event
+from tomoni.events.federation import NetworkTermsData
+from tomoni_federation.admissions import decider
+from tomoni_federation.admissions.decider import Admission, Network, Stamp
+from tomoni_federation.mirror import tree
+from tomoni_federation.projections.sql import PROJECTION, VERSION
+
+log = structlog.get_logger()
+
+ATTEMPTS = 5
+
+_ADMIT = (
+    "INSERT INTO mirror.log (log, state, heartbeat_key) VALUES ($1, 'open', $2)",
+    "INSERT INTO mirror.key (log, from_size, log_key) VALUES ($1, 0, $2)",
+    "INSERT INTO projection.cursor (projection, version, log) VALUES ($1, $2, $3)",
+)
+_DISOWN = "SELECT mirror.disown($1, $2, $3)"
+_FORGET = "SELECT projection.forget_beyond($1, $2)"
+_RETIRE = "UPDATE mirror.key SET retired = true WHERE log = $1"
+_NEXT_KEY = """
+INSERT INTO mirror.key (log, from_size, log_key) VALUES ($1, $2, $3)
+ON CONFLICT (log, from_size, log_key) DO UPDATE SET retired = false
+"""
+_ACCEPT = """
+INSERT INTO projection.acceptance (network, member, effective_on, effective_until) VALUES ($1, $2, $3, $4)
+ON CONFLICT (network, member, effective_on) DO UPDATE SET effective_until = excluded.effective_until
+"""
+
+Decided = tuple[Sequence[FederationEvent], str, int, tuple[Statement, ...]]
+"""Events, their stream, its version before them, and what is written beside them."""
+
+
+class Office:
+    """Commands about the federation's own log."""
+
+    def __init__(
+        self, pool: Pool, sequencer: Sequencer, federation: str, *, clock: Callable[[], datetime] = times.now
+    ) -> None:
+        self._pool = pool
+        self._sequencer = sequencer
+        self._reader = EventReader(pool)
+        self._origin = f"{federation}/federation"
+        self._clock = clock
+
+    async def admission(self, code: str) -> Admission:
+        """Return a jurisdiction as the federation's log has it."""
+        return decider.fold(Admission(code=code), await self._events(f"jurisdiction/{code}"))
+
+    async def network(self, name: str) -> Network:
+        """Return a network as the federation's log has it."""
+        network = Network(name=name)
+        for event in await self._events(network.subject):
+            network = decider.evolve_network(network, event)
+        return network
+
+    async def admit(self, request: AdmissionRequest) -> Admission:
+        """Admit a jurisdiction whose request was verified; raise Refused."""
+
+        async def decide() -> Decided:
+            admission = await self.admission(request.code)
+            events = decider.admit(admission, request, self._stamp())
+            beside = (
+                Statement(_ADMIT[0], (request.code, request.heartbeat_key)),
+                Statement(_ADMIT[1], (request.code, request.log_key)),
+                Statement(_ADMIT[2], (PROJECTION, VERSION, request.code)),
+            )
+            return events, admission.subject, admission.version, beside
+
+        await self._append(decide)
+        return await self.admission(request.code)
+
+    async def suspend(self, code: str, from_size: int | None) -> Admission:
+        """Accept nothing of a log from a proven size on (None: from where it is now); raise Refused."""
+
+        async def decide() -> Decided:
+            admission = await self.admission(code)
+            proven = await self._proven_size(code)
+            size = proven if from_size is None else from_size
+            events = decider.suspend(admission, size, proven, self._stamp())
+            state = Statement("UPDATE mirror.log SET state = 'suspended' WHERE log = $1", (code,))
+            beside = (state, *await self._going_back(code, size)) if events else ()
+            return events, admission.subject, admission.version, beside
+
+        await self._append(decide)
+        return await self.admission(code)
+
+    async def readmit(self, request: AdmissionRequest, from_size: int | None) -> Admission:
+        """Let a history go on (None: from where it stands still) with new keys, verified; raise Refused."""
+        code = request.code
+
+        async def decide() -> Decided:
+            admission = await self.admission(code)
+            proven = await self._proven_size(code)
+            size = min(proven, admission.up_to or 0) if from_size is None else from_size
+            events = decider.readmit(admission, request, size, proven, self._stamp())
+            opened = "UPDATE mirror.log SET state = 'open', heartbeat_key = $2 WHERE log = $1"
+            beside = (
+                *await self._going_back(code, size),
+                Statement(opened, (code, request.heartbeat_key)),
+                Statement(_RETIRE, (code,)),
+                Statement(_NEXT_KEY, (code, size, request.log_key)),
+            )
+            return events, admission.subject, admission.version, beside if events else ()
+
+        await self._append(decide)
+        return await self.admission(code)
+
+    async def record_evidence(self) -> int:
+        """Say in the federation's log which logs contradicted themselves; return how many were recorded.
+
+        Intake closed them when it found the evidence; a crash in between leaves only this to be done.
+        """
+        rows = await self._pool.fetch("SELECT hash, log, proven_size FROM mirror.evidence WHERE NOT recorded")
+        for row in rows:
+            await self._quarantine(row["log"], row["hash"], row["proven_size"])
+        return len(rows)
+
+    async def charter(self, name: str, terms: NetworkTermsData) -> Network:
+        """Charter a network, or amend its terms; raise Refused."""
+
+        async def decide() -> Decided:
+            network = await self.network(name)
+            return decider.charter(network, terms, self._stamp()), network.subject, network.version, ()
+
+        await self._append(decide)
+        return await self.network(name)
+
+    async def accept_member(self, name: str, member: str, on: date, until: date | UnsetType) -> Network:
+        """Count a jurisdiction as a member of a network; raise Refused."""
+
+        async def decide() -> Decided:
+            network = await self.network(name)
+            events = decider.accept_member(network, member, on, until, self._stamp())
+            last_day = None if isinstance(until, UnsetType) else until
+            beside = (Statement(_ACCEPT, (name, member, on, last_day)),)
+            return events, network.subject, network.version, beside
+
+        await self._append(decide)
+        return await self.network(name)
+
+    async def _quarantine(self, code: str, evidence: str, proven_size: int) -> None:
+        recorded = "UPDATE mirror.evidence SET recorded = true WHERE hash = $1"
+
+        async def decide() -> Decided:
+            admission = await self.admission(code)
+            events = decider.quarantine(admission, evidence, proven_size, self._stamp())
+            return events, admission.subject, admission.version, (Statement(recorded, (evidence,)),)
+
+        if await self._append(decide):
+            log.error("jurisdiction_quarantined", code=code)
+        else:  # quarantined for something else before: the evidence is kept beside it
+            await self._pool.execute(recorded, evidence)
+
+    async def _append(self, decide: Callable[[], Awaitable[Decided]]) -> bool:
+        """Decide and append, again where another was faster; return whether anything happened."""
+        for attempt in range(ATTEMPTS):
+            events, subject, version, beside = await decide()
+            if not events:
+                return False
+            entries = tuple(
+                NewEntry(encode_event(event), subject, version + number) for number, event in enumerate(events, 1)
+            )
+            try:
+                await self._sequencer.append(Append(uuid.uuid4(), entries, {subject: version}, beside))
+            except VersionConflict:
+                if attempt + 1 == ATTEMPTS:
+                    raise
+            else:
+                return True
+        return False
+
+    async def _events(self, subject: str) -> list[object]:
+        return [decode_event(entry.data) for entry in await self._reader.stream(subject)]
+
+    async def _proven_size(self, code: str) -> int:
+        size: int | None = await self._pool.fetchval("SELECT proven_size FROM mirror.log WHERE log = $1", code)
+        return size or 0
+
+    async def _going_back(self, code: str, size: int) -> tuple[Statement, ...]:
+        """Return what takes a log back to a size: what follows it leaves the history, and the rows made of it."""
+        async with self._pool.acquire() as connection:
+            compact = await tree.range_at(connection, code, min(size, await self._proven_size(code)))
+        return Statement(_DISOWN, (code, size, compact.to_bytes())), Statement(_FORGET, (code, size))
+
+    def _stamp(self) -> Stamp:
+        return Stamp(event_id=str(uuid.uuid4()), origin=self._origin, at=self._clock())

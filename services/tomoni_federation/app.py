@@ -1,0 +1,180 @@
+# pyright: reportUnknownVariableType=false
+# The framework's types of handlers are open.
+"""The federation's application, and the one place where its parts are put together."""
+
+import asyncio
+from collections.abc import AsyncGenerator, Coroutine
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from datetime import timedelta
+from typing import Final
+
+import asyncpg
+import msgspec
+import structlog
+from joserfc.errors import JoseError
+from litestar import Litestar
+from litestar.openapi import OpenAPIConfig
+from litestar.openapi.plugins import JsonRenderPlugin
+
+from tomoni import times
+from tomoni.auth import TokenIssuer, TokenVerifier, bearer_middleware, closed_by_default, requires
+from tomoni.database import Pool, create_pool
+from tomoni.eventlog import Sequencer
+from tomoni.eventlog.connections import BROKEN
+from tomoni.eventlog.errors import EventLogError
+from tomoni.eventlog.lastword import LastWord
+from tomoni.eventlog.publisher import CheckpointPublisher, FixedKeys
+from tomoni.eventlog.routes import log_routes
+from tomoni.health import health_routes
+from tomoni.problems import exception_handlers
+from tomoni.secret_files import SecretFileError, read_secret
+from tomoni.settings import SettingsError
+from tomoni.transport import Connection, Endpoint, tls_context
+from tomoni.transport.subjects import FEDERATION_INBOX
+from tomoni_federation.admissions.api import admission_routes
+from tomoni_federation.admissions.office import Office
+from tomoni_federation.intake.receive import Receiver
+from tomoni_federation.intake.work import Work
+from tomoni_federation.interface import MAX_BODY_BYTES, Answering
+from tomoni_federation.limits import LookupLimit
+from tomoni_federation.mirror.health import require_proof
+from tomoni_federation.projections.project import Projector
+from tomoni_federation.recognition.api import recognition_routes
+from tomoni_federation.settings import FederationSettings, load_keys
+from tomoni_federation.status.api import status_routes
+from tomoni_federation.status.query import Gatherer
+
+RETRY_SECONDS: Final = 1.0
+
+log = structlog.get_logger()
+
+
+def create_app(answering: Answering, office: Office, verifier: TokenVerifier, federation: str) -> Litestar:
+    """Return the application that answers questions and takes the secretariat's commands."""
+    pool = answering.pool
+
+    async def require_write() -> None:
+        """Write a row: reading may work on a disk that is full or a server that is a replica."""
+        await pool.execute(
+            "INSERT INTO mirror.pulse (at) VALUES (now()) ON CONFLICT (one) DO UPDATE SET at = excluded.at"
+        )
+
+    async def require_proven() -> None:
+        """Prove one log anew."""
+        await require_proof(pool, federation)
+
+    return Litestar(
+        route_handlers=[
+            status_routes(answering),
+            recognition_routes(answering),
+            admission_routes(office, answering, federation),
+            *log_routes(pool, [requires("auditor", "witness", "secretariat")]),
+            *health_routes({"write": require_write, "proof": require_proven}),
+        ],
+        guards=[closed_by_default],
+        middleware=[bearer_middleware(verifier)],
+        exception_handlers=exception_handlers,
+        openapi_config=_openapi(),
+        request_max_body_size=MAX_BODY_BYTES,
+    )
+
+
+@asynccontextmanager
+async def open_federation(settings: FederationSettings) -> AsyncGenerator[Litestar]:
+    """Put the federation together, its loops running, and give its application.
+
+    Raises SettingsError where a file or the database is wrong, SigningRefused where its own log must not go on.
+    """
+    keys = load_keys(settings)
+    verifier = _token_verifier(settings)
+    async with AsyncExitStack() as stack:
+        pool = await _open_pool(settings)
+        stack.push_async_callback(pool.close)
+        sequencer = await stack.enter_async_context(Sequencer(pool))
+        publisher = CheckpointPublisher(
+            pool, settings.origin, FixedKeys(keys.log), keys.heartbeat, LastWord(settings.files.last_word)
+        )
+        await publisher.check()
+        office = Office(pool, sequencer, settings.federation)
+        connection = await stack.enter_async_context(Connection(_endpoint(settings, keys.seed)))
+        receiver = Receiver(pool, settings.federation, keys.receipts)
+        work = Work(pool, connection, receiver, Projector(pool, settings.federation), office)
+        answering = Answering(
+            pool=pool,
+            gatherer=Gatherer(pool),
+            limit=LookupLimit(settings.limits.lookups_per_minute),
+            purposes={name: timedelta(seconds=seconds) for name, seconds in settings.purposes.items()},
+            clock=times.now,
+        )
+        application = create_app(answering, office, verifier, settings.federation)
+        beats = _heartbeats(publisher, settings.log.heartbeat_seconds)
+        async with _running(publisher.run(), beats, work.run()):
+            yield application
+
+
+@asynccontextmanager
+async def _running(*loops: Coroutine[None, None, None]) -> AsyncGenerator[None]:
+    """Run loops beside the body and end them with it; one that fails ends the body: better none than half a one."""
+    async with asyncio.TaskGroup() as group:
+        tasks = [group.create_task(loop) for loop in loops]
+        try:
+            yield
+        finally:
+            for task in tasks:
+                task.cancel()
+            for task in tasks:
+                with suppress(asyncio.CancelledError, Exception):
+                    await task
+
+
+async def _heartbeats(publisher: CheckpointPublisher, seconds: float) -> None:
+    while True:
+        try:
+            await publisher.heartbeat()
+        except (*BROKEN, asyncpg.PostgresError, EventLogError) as error:
+            log.warning("heartbeat_missed", error=type(error).__name__)
+        await asyncio.sleep(seconds)
+
+
+def _endpoint(settings: FederationSettings, seed: str) -> Endpoint:
+    hub = settings.hub
+    tls = any(server.startswith("tls://") for server in hub.servers) or hub.ca_file is not None
+    return Endpoint(
+        servers=hub.servers,
+        name="federation",
+        seed=seed,
+        inbox=FEDERATION_INBOX,
+        tls=tls_context(str(hub.ca_file) if hub.ca_file else None) if tls else None,
+    )
+
+
+async def _open_pool(settings: FederationSettings) -> Pool:
+    try:
+        return await create_pool(settings.database, max_size=16)
+    except (OSError, ValueError, asyncpg.PostgresError) as error:
+        raise SettingsError(f"the database cannot be used: {type(error).__name__}; check `database`") from error
+
+
+def _token_verifier(settings: FederationSettings) -> TokenVerifier:
+    tokens = settings.tokens
+    try:
+        if tokens.jwks is not None:
+            jwks = tokens.jwks.read_bytes()
+        else:
+            read_secret(settings.files.token_key)
+            jwks = TokenIssuer(settings.files.token_key, tokens.issuer).jwks()
+        return TokenVerifier(jwks, tokens.issuer, tokens.audience)
+    except (OSError, SecretFileError, JoseError, msgspec.MsgspecError) as error:
+        raise SettingsError("tokens: the key set cannot be read, or is none") from error
+
+
+def _openapi() -> OpenAPIConfig:
+    return OpenAPIConfig(
+        title="Tomoni federation",
+        version="1",
+        description="Status and recognition of partnership certificates across jurisdictions, and who takes part.",
+        path="/schema",
+        render_plugins=[JsonRenderPlugin()],
+        create_examples=False,
+        use_handler_docstrings=True,
+    )

@@ -1,0 +1,164 @@
+"""The loops of intake: pull from the hub, keep and prove, acknowledge, send receipts, project, record evidence.
+
+Each loop outlives the hub and the database: what broke is tried again after a second, from what the database holds.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Final
+
+import asyncpg
+import structlog
+from prometheus_client import Gauge
+
+from tomoni.database import Pool
+from tomoni.eventlog.connections import BROKEN
+from tomoni.eventlog.errors import EventLogError
+from tomoni.transport import (
+    Committed,
+    Connection,
+    Outgoing,
+    PullConsumer,
+    TransportError,
+    publish_one,
+    receipts_subject,
+)
+from tomoni.transport.consume import RawMessage
+from tomoni.transport.subjects import EVENTS, HEARTBEATS, INTAKE
+from tomoni_federation.admissions.office import Office
+from tomoni_federation.intake import sql
+from tomoni_federation.intake.receive import Received, Receiver
+from tomoni_federation.projections.project import MirrorGapError, Projector
+
+log = structlog.get_logger()
+
+RETRY_SECONDS: Final = 1.0
+BATCH: Final = 4_000
+"""Messages in one transaction at most; what has arrived is taken, nothing is waited for."""
+
+_SURVIVED = (*BROKEN, asyncpg.PostgresError, TransportError, EventLogError, MirrorGapError)
+
+FAILING = Gauge("tomoni_federation_loop_failing", "1 while a loop cannot do its work", ["loop"])
+
+
+class Receipts:
+    """Sends receipts to the hub, the newest of each log, until it has them."""
+
+    def __init__(self, pool: Pool, connection: Connection) -> None:
+        self._pool = pool
+        self._connection = connection
+        self._waiting: dict[str, bytes] = {}
+        self._told = asyncio.Event()
+
+    def give(self, code: str, note: bytes) -> None:
+        """Send a receipt soon, in the place of an older one."""
+        self._waiting[code] = note
+        self._told.set()
+
+    async def give_all(self) -> None:
+        """Send the newest receipt of every log: after a start, and to a hub that was wiped."""
+        for code, _, note in await self._pool.fetch(sql.LATEST_RECEIPTS):
+            self._waiting.setdefault(code, note)
+        self._told.set()
+
+    async def send(self) -> None:
+        """Wait for receipts and send them; raise TransportError where one is not stored."""
+        await self._told.wait()
+        self._told.clear()
+        try:
+            while self._waiting:
+                code, note = next(iter(self._waiting.items()))
+                outcome = await publish_one(self._connection, receipts_subject(code), Outgoing(note, {}), None)
+                if not isinstance(outcome, Committed):
+                    raise TransportError("the hub did not store a receipt")
+                if self._waiting.get(code) == note:
+                    del self._waiting[code]
+        finally:
+            if self._waiting:
+                self._told.set()
+
+
+class Work:
+    """Everything that runs beside the answers."""
+
+    def __init__(
+        self, pool: Pool, connection: Connection, receiver: Receiver, projector: Projector, office: Office
+    ) -> None:
+        self._pool = pool
+        self._connection = connection
+        self._receiver = receiver
+        self._projector = projector
+        self._office = office
+        self._receipts = Receipts(pool, connection)
+        self._evidence = asyncio.Event()
+
+    async def run(self) -> None:
+        """Run all loops until cancelled; an error nobody expected ends them, and with them the process."""
+        await self._projector.start()
+        await self._receipts.give_all()
+        self._evidence.set()
+        async with asyncio.TaskGroup() as group:
+            group.create_task(_for_ever("events", lambda: self._intake(EVENTS, self._receiver.events)))
+            group.create_task(_for_ever("heartbeats", lambda: self._intake(HEARTBEATS, self._receiver.heartbeats)))
+            group.create_task(_for_ever("receipts", self._receipts.send))
+            group.create_task(_for_ever("project", self._project))
+            group.create_task(_for_ever("evidence", self._record))
+
+    async def _intake(self, stream: str, take: Callable[[Sequence[RawMessage]], Awaitable[Received]]) -> None:
+        """Take one stream from the hub, over one connection after the other."""
+        consumer = PullConsumer(self._connection, stream, INTAKE, batch=BATCH)
+        await self._connection.wait_connected()
+        async with consumer.open():
+            await self._align(consumer, stream)
+            FAILING.labels(stream.lower()).set(0)
+            async for messages in consumer.batches():
+                received = await take(messages)
+                await consumer.acknowledge(messages[-1])
+                self._pass_on(received)
+
+    async def _align(self, consumer: PullConsumer, stream: str) -> None:
+        known = await self._pool.fetchval("SELECT created FROM mirror.courier WHERE stream = $1", stream)
+        found = await consumer.align(known)
+        if found == known:
+            return
+        await self._pool.execute(
+            """INSERT INTO mirror.courier (stream, created) VALUES ($1, $2)
+            ON CONFLICT (stream) DO UPDATE SET created = excluded.created""",
+            stream,
+            found,
+        )
+        await self._receipts.give_all()  # the hub was wiped, its receipts too: relays then know where to go on
+
+    def _pass_on(self, received: Received) -> None:
+        for receipt in received.receipts:
+            self._receipts.give(receipt.code, receipt.note)
+        if received.proven:
+            self._projector.notify()
+        if received.contradicted:
+            self._evidence.set()
+
+    async def _project(self) -> None:
+        await self._projector.wait(RETRY_SECONDS)
+        if await self._projector.catch_up():
+            self._evidence.set()
+
+    async def _record(self) -> None:
+        await self._evidence.wait()
+        self._evidence.clear()
+        try:
+            await self._office.record_evidence()
+        except _SURVIVED:
+            self._evidence.set()
+            raise
+
+
+async def _for_ever(name: str, step: Callable[[], Awaitable[None]]) -> None:
+    while True:
+        try:
+            await step()
+        except _SURVIVED as error:
+            FAILING.labels(name).set(1)
+            log.warning("loop_interrupted", module=name, error=type(error).__name__)
+            await asyncio.sleep(RETRY_SECONDS)
+        else:
+            FAILING.labels(name).set(0)

@@ -1,0 +1,170 @@
+"""The settings of the federation's service, made by `tomoni federation init`."""
+
+import ipaddress
+from datetime import timedelta
+from pathlib import Path
+from typing import Annotated
+
+import msgspec
+
+from tomoni import nkey
+from tomoni.secret_files import SecretFileError, read_secret
+from tomoni.settings import SettingsError, load
+from tomoni.tlog.cosignature import Cosigner
+from tomoni.tlog.keys import NoteError
+from tomoni.tlog.note import Signer
+
+Seconds = Annotated[float, msgspec.Meta(gt=0)]
+
+
+class Section(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Base of the sections: a key that is not known is a mistake, not a wish."""
+
+
+class HttpSettings(Section, frozen=True, kw_only=True):
+    """Where the service listens."""
+
+    host: str = "127.0.0.1"
+    port: int = 8500
+    behind_tls_proxy: bool = False
+    """Whether something in front speaks TLS, so that another address than loopback is safe."""
+
+
+class TokenSettings(Section, frozen=True, kw_only=True):
+    """Whose tokens are taken. Without `jwks` it is the embedded issuer, whose key lies with the others."""
+
+    issuer: str
+    audience: str
+    jwks: Path | None = None
+
+
+class HubSettings(Section, frozen=True, kw_only=True):
+    """Where the hub is, and the seed of the federation's user there."""
+
+    servers: tuple[str, ...]
+    seed_file: Path
+    ca_file: Path | None = None
+
+
+class LogSettings(Section, frozen=True, kw_only=True):
+    """How often the federation's own log is heard of without an entry."""
+
+    heartbeat_seconds: Seconds = 60.0
+
+
+class LimitSettings(Section, frozen=True, kw_only=True):
+    """How much one client may ask."""
+
+    lookups_per_minute: Annotated[int, msgspec.Meta(ge=1)] = 600
+
+
+EMERGENCY = timedelta(days=7)
+COUNTER = timedelta(hours=24)
+
+
+class FederationSettings(Section, frozen=True, kw_only=True):
+    """All settings of `tomoni federation serve`."""
+
+    federation: str
+    folder: Path
+    """Keys and the last signed checkpoint; never in the database, never in its backup."""
+    database: str
+    """Connection string of the service's own role; the owner's is not kept."""
+    tokens: TokenSettings
+    hub: HubSettings
+    http: HttpSettings = HttpSettings()
+    log: LogSettings = LogSettings()
+    limits: LimitSettings = LimitSettings()
+    purposes: dict[str, Seconds] = msgspec.field(
+        default_factory=lambda: {"emergency": EMERGENCY.total_seconds(), "counter": COUNTER.total_seconds()}
+    )
+    """Purpose → how many seconds old an answer for it may be."""
+
+    @property
+    def origin(self) -> str:
+        """The name of the federation's own log."""
+        return f"{self.federation}/federation"
+
+    @property
+    def files(self) -> "Files":
+        """Where the service's files lie."""
+        return Files(self.folder)
+
+
+class Files:
+    """The files of the federation's folder."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.keys = folder / "keys"
+        self.settings = folder / "federation.toml"
+        self.last_word = folder / "last-checkpoint"
+        self.log_key = self.keys / "log.key"
+        self.heartbeat_key = self.keys / "heartbeat.key"
+        self.receipts_key = self.keys / "receipts.key"
+        self.transport_seed = self.keys / "transport.seed"
+        self.token_key = self.keys / "tokens.jwk"
+
+
+class Keys(msgspec.Struct, frozen=True):
+    """The private keys of the service, read once."""
+
+    log: Signer
+    heartbeat: Cosigner
+    receipts: Cosigner
+    seed: str
+
+    def __repr__(self) -> str:
+        """Show nothing."""
+        return "Keys()"
+
+
+def load_settings(path: Path) -> FederationSettings:
+    """Return the settings of a file and the environment; raise SettingsError where they cannot work.
+
+    Relative paths are meant from where the settings file lies.
+    """
+    settings = load(FederationSettings, path)
+    base = path.parent.absolute()
+    settings = msgspec.structs.replace(
+        settings,
+        folder=base / settings.folder,
+        hub=msgspec.structs.replace(settings.hub, seed_file=base / settings.hub.seed_file),
+    )
+    if not settings.purposes:
+        raise SettingsError("purposes is empty: name at least one, with the seconds an answer for it may be old")
+    _refuse_open_http(settings.http)
+    return settings
+
+
+def load_keys(settings: FederationSettings) -> Keys:
+    """Return the keys; raise SettingsError where a file is missing, readable by others or of another federation."""
+    files = settings.files
+    try:
+        keys = Keys(
+            Signer.parse(read_secret(files.log_key).decode().strip()),
+            Cosigner.parse(read_secret(files.heartbeat_key).decode().strip()),
+            Cosigner.parse(read_secret(files.receipts_key).decode().strip()),
+            read_secret(settings.hub.seed_file).decode().strip(),
+        )
+        nkey.public_nkey(keys.seed)
+    except (SecretFileError, NoteError, nkey.NkeyError, UnicodeDecodeError) as error:
+        raise SettingsError(f"keys: {error}") from error
+    wanted = (settings.origin, f"{settings.origin}/heartbeat", f"{settings.federation}/receipts")
+    if (keys.log.name, keys.heartbeat.name, keys.receipts.name) != wanted:
+        raise SettingsError("the keys are of another federation than the settings name")
+    return keys
+
+
+def _refuse_open_http(http: HttpSettings) -> None:
+    """Refuse an address that others reach: tokens and handles travel there, so TLS belongs before it."""
+    try:
+        loopback = ipaddress.ip_address(http.host).is_loopback
+    except ValueError:
+        loopback = http.host == "localhost"
+    if not loopback and not http.behind_tls_proxy:
+        raise SettingsError(
+            "http.host is reachable from outside: put a TLS proxy before it and set http.behind_tls_proxy"
+        )
+    if not 0 < http.port < 65536:
+        raise SettingsError("http.port is not a port: choose one from 1 to 65535")

@@ -1,0 +1,198 @@
+"""`POST /v1/status`: the status of one document, and of up to a thousand at once. Handles stand in bodies alone."""
+
+from datetime import UTC, date, datetime
+from typing import Annotated, Final
+
+import msgspec
+from litestar import Response, Router, post
+from litestar.params import Body
+from msgspec import Meta
+
+from tomoni.auth import requires
+from tomoni.documentation import answered, example, problems
+from tomoni.events.types import Code
+from tomoni.strict_json import StrictJson
+from tomoni.times import day_in_japan
+from tomoni_federation.interface import (
+    Answering,
+    AnyRequest,
+    Described,
+    document_key,
+    require_within_reach,
+    sees_details,
+)
+from tomoni_federation.status.decision import Answer, Document, Reason, Status, decide
+from tomoni_federation.status.query import look_up
+
+MOST: Final = 1_000
+
+TEXTS: Final[dict[Reason, str]] = {
+    "issuer-not-admitted": "This issuer does not take part in the federation. Ask the issuer itself.",
+    "issuer-quarantined": "The issuer's records contradict each other and are being looked into. Ask the issuer.",
+    "issuer-halted": "The issuer's records cannot be read fully right now. Ask the issuer.",
+    "issuer-unknown-event": "The issuer's records need a newer version of this service. Ask the issuer.",
+    "certificate-unknown-event": "This record needs a newer version of this service. Ask the issuer.",
+    "never-proven": "Nothing is known of this issuer's records yet. Ask the issuer.",
+    "stale": "The issuer has not been heard of recently enough for this purpose. Ask the issuer.",
+    "conditional-lapse-unproven": "A term ran out, and the issuer has not been heard of since. Ask the issuer.",
+}
+
+Handle = Annotated[str, Meta(max_length=64, description="as printed, with or without hyphens; a secret of its holder")]
+Purpose = Annotated[str, Meta(max_length=40, examples=["counter", "emergency"])]
+
+
+class StatusQuestion(Described, frozen=True, kw_only=True):
+    """A document, and what the answer is for: that says how old it may be."""
+
+    issuer: Code
+    handle: Handle
+    purpose: Purpose
+
+
+class NamedDocument(Described, frozen=True, kw_only=True):
+    """A document by its issuer and handle."""
+
+    issuer: Code
+    handle: Handle
+
+
+class StatusQuestions(Described, frozen=True, kw_only=True):
+    """Up to a thousand documents, for one purpose."""
+
+    purpose: Purpose
+    documents: Annotated[tuple[NamedDocument, ...], Meta(min_length=1, max_length=MOST)]
+
+
+class Details(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What the issuer and auditors see beside the status."""
+
+    kind: str
+    certified_on: date
+    conditional_until: date | None = None
+    confirmed_on: date | None = None
+    effect: str | None = None
+    effective_on: date | None = None
+
+
+class StatusAnswer(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """The status as of `fresh_as_of`; where unknown, why and what was last proven (never to be taken as valid)."""
+
+    status: Status
+    fresh_as_of: datetime | None
+    reason: Reason | None = None
+    text: str | None = None
+    last_proven: Status | None = None
+    details: Details | None = None
+
+
+class StatusAnswers(msgspec.Struct, frozen=True, kw_only=True):
+    """Answers in the order of the documents asked about."""
+
+    answers: tuple[StatusAnswer, ...]
+
+
+QUESTION_PROBLEMS: Final = (
+    "handle-malformed",
+    "jurisdiction-not-found",
+    "purpose-unknown",
+    "too-many-requests",
+    "unsupported-media-type",
+)
+"""What every question about a document may be answered."""
+
+QUESTION: Final = StatusQuestion(issuer="131130", handle="0000-0000-0000-0000-00", purpose="counter")
+QUESTIONS: Final = StatusQuestions(
+    purpose="counter",
+    documents=(
+        NamedDocument(issuer="131130", handle="0000-0000-0000-0000-00"),
+        NamedDocument(issuer="131121", handle="0000-0000-0000-0000-00"),
+    ),
+)
+VALID: Final = StatusAnswer(status="valid", fresh_as_of=datetime(2026, 11, 23, 3, 0, tzinfo=UTC))
+
+_ASKING = requires("verifier", "clerk", "supervisor", "aggregator", "auditor")
+_encoder = msgspec.json.Encoder()
+
+
+def status_routes(answering: Answering) -> Router:
+    """Return the routes of status."""
+
+    @post(
+        "/",
+        dto=StrictJson[StatusQuestion],
+        return_dto=None,
+        status_code=200,
+        guards=[_ASKING],
+        responses=answered(200, StatusAnswer, VALID) | problems(*QUESTION_PROBLEMS),
+    )
+    async def status(
+        request: AnyRequest, data: Annotated[StatusQuestion, Body(examples=[example(QUESTION, "At a counter")])]
+    ) -> Response[bytes]:
+        """Say whether a document counts, how fresh that is, and `unknown` wherever that cannot be said."""
+        principal = request.user
+        answering.limit.take(principal.subject)
+        require_within_reach(principal, {data.issuer})
+        max_age = answering.max_age(data.purpose)
+        document, issuer = await answering.gatherer.ask(document_key(data.issuer, data.handle))
+        now = answering.clock()
+        answer = decide(document, issuer, max_age=max_age, now=now, on=day_in_japan(now))
+        return respond(to_body(answer, document if sees_details(principal, data.issuer) else None))
+
+    @post(
+        "/batch",
+        dto=StrictJson[StatusQuestions],
+        return_dto=None,
+        status_code=200,
+        guards=[_ASKING],
+        responses=answered(200, StatusAnswers, StatusAnswers(answers=(VALID,))) | problems(*QUESTION_PROBLEMS),
+    )
+    async def statuses(
+        request: AnyRequest, data: Annotated[StatusQuestions, Body(examples=[example(QUESTIONS, "Two documents")])]
+    ) -> Response[bytes]:
+        """Say the same of up to a thousand documents; each counts as one lookup."""
+        principal = request.user
+        answering.limit.take(principal.subject, len(data.documents))
+        require_within_reach(principal, {one.issuer for one in data.documents})
+        max_age = answering.max_age(data.purpose)
+        found = await look_up(answering.pool, [document_key(one.issuer, one.handle) for one in data.documents])
+        now = answering.clock()
+        today = day_in_japan(now)
+        answers = tuple(
+            to_body(
+                decide(document, issuer, max_age=max_age, now=now, on=today),
+                document if sees_details(principal, one.issuer) else None,
+            )
+            for one, (document, issuer) in zip(data.documents, found, strict=True)
+        )
+        return respond(StatusAnswers(answers=answers))
+
+    return Router(path="/v1/status", route_handlers=[status, statuses], tags=["answers"])
+
+
+def to_body(answer: Answer, shown: Document | None) -> StatusAnswer:
+    """Return an answer as it goes out; `shown` where the caller may see how and when the certificate ended."""
+    return StatusAnswer(
+        status=answer.status,
+        fresh_as_of=answer.fresh_as_of,
+        reason=answer.reason,
+        text=None if answer.reason is None else TEXTS[answer.reason],
+        last_proven=answer.last_proven,
+        details=None if shown is None else _details(shown),
+    )
+
+
+def respond(body: msgspec.Struct) -> Response[bytes]:
+    """Return an answer that nobody on the way may keep."""
+    return Response(_encoder.encode(body), media_type="application/json", headers={"Cache-Control": "no-store"})
+
+
+def _details(document: Document) -> Details:
+    certificate = document.certificate
+    return Details(
+        kind=certificate.kind,
+        certified_on=certificate.certified_on,
+        conditional_until=certificate.conditional_until,
+        confirmed_on=certificate.confirmed_on,
+        effect=certificate.effect,
+        effective_on=certificate.effective_on,
+    )

@@ -1,0 +1,108 @@
+"""Reading documents with their freshness: one statement, hence one snapshot, for any number of requests at once."""
+
+import asyncio
+from collections.abc import Sequence
+from typing import Final
+
+import asyncpg
+
+from tomoni.database import Connection, Pool
+from tomoni_federation.projections.sql import PROJECTION, VERSION
+from tomoni_federation.status.decision import Certificate, Document, IssuerView
+
+LOOKUP: Final = """
+SELECT w.n, l.state, c.fresh_as_of, c.halted IS NOT NULL AS halted, c.unknown, c.missing_unknown,
+    k.kind, k.certified_on, k.conditional_until, k.confirmed_on, k.effect, k.effective_on,
+    k.unknown AS certificate_unknown, k.first_position, k.last_position, k.document = w.document AS current
+FROM unnest($3::text[], $4::bytea[]) WITH ORDINALITY AS w (log, document, n)
+LEFT JOIN LATERAL (SELECT state FROM mirror.log WHERE log = w.log LIMIT 1) AS l ON true
+LEFT JOIN LATERAL (
+    SELECT fresh_as_of, halted, unknown, missing_unknown FROM projection.cursor
+    WHERE projection = $1 AND version = $2 AND log = w.log LIMIT 1
+) AS c ON true
+LEFT JOIN LATERAL (
+    SELECT certificate FROM projection.document WHERE log = w.log AND document = w.document LIMIT 1
+) AS d ON true
+LEFT JOIN LATERAL (
+    SELECT * FROM projection.certificate WHERE log = w.log AND certificate = d.certificate LIMIT 1
+) AS k ON true
+"""
+
+Key = tuple[str, bytes]
+"""Issuer's code and document hash."""
+Found = tuple[Document | None, IssuerView]
+
+
+async def look_up(connection: Connection | Pool, keys: Sequence[Key]) -> list[Found]:
+    """Return for each key what the read model has, all from one snapshot."""
+    issuers, documents = [key[0] for key in keys], [key[1] for key in keys]
+    found: list[Found] = [(None, IssuerView(state=None))] * len(keys)
+    for row in await connection.fetch(LOOKUP, PROJECTION, VERSION, issuers, documents):
+        found[row["n"] - 1] = (_document(row), _issuer(row))
+    return found
+
+
+def _issuer(row: asyncpg.Record) -> IssuerView:
+    return IssuerView(
+        state=row["state"],
+        fresh_as_of=row["fresh_as_of"],
+        halted=bool(row["halted"]),
+        unknown=bool(row["unknown"]),
+        missing_unknown=bool(row["missing_unknown"]),
+    )
+
+
+def _document(row: asyncpg.Record) -> Document | None:
+    if row["kind"] is None:
+        return None
+    certificate = Certificate(
+        kind=row["kind"],
+        certified_on=row["certified_on"],
+        conditional_until=row["conditional_until"],
+        confirmed_on=row["confirmed_on"],
+        effect=row["effect"],
+        effective_on=row["effective_on"],
+        unknown=row["certificate_unknown"],
+        first_position=row["first_position"],
+        last_position=row["last_position"],
+    )
+    return Document(certificate=certificate, current=row["current"])
+
+
+class Gatherer:
+    """Asks the database for whatever waits, at once: requests that come together share one statement.
+
+    Nobody waits for company: the first request goes at once, and those that come meanwhile go together as soon as one
+    of the few lanes is free.
+    """
+
+    def __init__(self, pool: Pool, *, lanes: int = 2, most: int = 1_000) -> None:
+        self._pool = pool
+        self._lanes = lanes
+        self._most = most
+        self._waiting: list[tuple[Key, asyncio.Future[Found]]] = []
+        self._running: set[asyncio.Task[None]] = set()
+
+    async def ask(self, key: Key) -> Found:
+        """Return what the read model has of one document; raise what the database raises."""
+        future: asyncio.Future[Found] = asyncio.get_running_loop().create_future()
+        self._waiting.append((key, future))
+        if len(self._running) < self._lanes:
+            lane = asyncio.create_task(self._run())
+            self._running.add(lane)
+            lane.add_done_callback(self._running.discard)
+        return await future
+
+    async def _run(self) -> None:
+        while self._waiting:
+            taken, self._waiting = self._waiting[: self._most], self._waiting[self._most :]
+            try:
+                found = await look_up(self._pool, [key for key, _ in taken])
+            except Exception as error:  # every waiting request must learn it
+                for _, future in taken:
+                    if not future.done():
+                        future.set_exception(error)
+            else:
+                for (_, future), one in zip(taken, found, strict=True):
+                    if not future.done():
+                        future.set_result(one)

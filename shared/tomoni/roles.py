@@ -1,0 +1,56 @@
+"""Databases and roles of a service, made by the owner: the running role has a password of its own and few rights."""
+
+import secrets
+from urllib.parse import quote, urlsplit, urlunsplit
+
+import asyncpg
+
+from tomoni.settings import SettingsError
+
+
+async def create_database(owner_dsn: str) -> None:
+    """Create the database of a connection string where there is none yet; raise SettingsError where that fails."""
+    try:
+        await (await asyncpg.connect(owner_dsn)).close()
+    except asyncpg.InvalidCatalogNameError:
+        name = urlsplit(owner_dsn).path.lstrip("/")
+        connection = await asyncpg.connect(owner_dsn, database="postgres")
+        try:
+            await connection.execute(f"CREATE DATABASE {_quoted(name)} TEMPLATE template0 ENCODING 'UTF8'")
+        finally:
+            await connection.close()
+    except (OSError, asyncpg.PostgresError) as error:
+        raise SettingsError(f"the database cannot be reached: {type(error).__name__}; check --database") from error
+
+
+async def create_role(owner_dsn: str, suffix: str) -> str:
+    """Make a role that may log in, with a new password, and return its connection string.
+
+    Raises SettingsError where the owner may not make roles: a database administrator then makes it.
+    """
+    connection = await asyncpg.connect(owner_dsn)
+    try:
+        database = await connection.fetchval("SELECT current_database()")
+        role, password = f"{database}_{suffix}", secrets.token_urlsafe(24)
+        known = await connection.fetchval("SELECT true FROM pg_roles WHERE rolname = $1", role)
+        await connection.execute(f"{'ALTER' if known else 'CREATE'} ROLE {_quoted(role)} LOGIN PASSWORD '{password}'")
+        await connection.execute(f"GRANT CONNECT ON DATABASE {_quoted(database)} TO {_quoted(role)}")
+    except asyncpg.InsufficientPrivilegeError as error:
+        raise SettingsError("the owner may not make roles: make one that may log in, and name it") from error
+    finally:
+        await connection.close()
+    parts = urlsplit(owner_dsn)
+    place = parts.netloc.rpartition("@")[2]
+    return urlunsplit(parts._replace(netloc=f"{quote(role, safe='')}:{quote(password, safe='')}@{place}"))
+
+
+def user_of(dsn: str) -> str:
+    """Return the user of a connection string; raise SettingsError where it names none."""
+    user = urlsplit(dsn).username
+    if not user:
+        raise SettingsError("a connection string names no user: write postgresql://user:password@host/database")
+    return user
+
+
+def _quoted(name: str) -> str:
+    return '"' + name.replace('"', '""') + '"'

@@ -1,0 +1,41 @@
+"""Files that hold a secret: made once, readable by their owner alone, on the disk before they are relied on."""
+
+import os
+from pathlib import Path
+
+
+class SecretFileError(ValueError):
+    """A file of a secret cannot be used; the text says which and why, never what stands in it."""
+
+
+def write_secret(path: Path, data: bytes) -> None:
+    """Write a new file of mode 0600 and wait for the disk; raise FileExistsError where it is there.
+
+    A key that signs or encrypts before it is on the disk could be lost by a crash, and with it what depends on it.
+    """
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(descriptor, "wb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
+    sync_folder(path.parent)
+
+
+def sync_folder(folder: Path) -> None:
+    """Wait until the names in a folder are on the disk."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def read_secret(path: Path) -> bytes:
+    """Return what a file of a secret holds; raise SecretFileError where others could read it or it is not there."""
+    try:
+        mode = path.stat().st_mode
+        if mode & 0o077:
+            raise SecretFileError(f"{path} is readable by others: chmod 600 it, and consider its content known")
+        return path.read_bytes()
+    except OSError as error:
+        raise SecretFileError(f"{path} cannot be read: {error.strerror}") from error

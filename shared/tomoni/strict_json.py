@@ -1,0 +1,71 @@
+# ruff: noqa: ANN401, ARG003
+# pyright: reportUnknownMemberType=false, reportUnknownParameterType=false, reportMissingTypeArgument=false
+# pyright: reportUnknownVariableType=false, reportUnknownArgumentType=false
+# The framework's types of fields and schemas are open, and its hooks take more than is needed here.
+"""Bodies read strictly: exactly the structure a route names, and errors that repeat nothing of what was sent."""
+
+import re
+from collections.abc import Generator
+from typing import Any, Generic, TypeVar
+
+import msgspec
+from litestar.dto import AbstractDTO, DTOConfig
+
+from tomoni.problems import Problem
+
+T = TypeVar("T")
+
+
+class StrictJson(AbstractDTO[T], Generic[T]):
+    """Reads a body as exactly the structure the route names.
+
+    The framework's own way converts "3" to 3, accepts any content type and repeats wrong values in its errors.
+    """
+
+    config = DTOConfig()
+
+    @classmethod
+    def create_for_field_definition(cls, field_definition: Any, handler_id: str, backend_cls: Any = None) -> None:
+        """Make nothing: the structure is read by msgspec itself."""
+
+    @classmethod
+    def create_openapi_schema(cls, field_definition: Any, handler_id: str, schema_creator: Any) -> Any:
+        """Return the schema of the structure."""
+        return schema_creator.for_field_definition(field_definition)
+
+    @classmethod
+    def generate_field_definitions(cls, model_type: type[Any]) -> Generator[Any, None, None]:
+        """Return none: there is no other structure in between."""
+        yield from ()
+
+    @classmethod
+    def detect_nested_field(cls, field_definition: Any) -> bool:
+        """Return that nothing is nested for the framework to look into."""
+        return False
+
+    def decode_bytes(self, value: bytes) -> T:
+        """Return the structure of a body; raise Problem where it is not one."""
+        content_type = self.asgi_connection.headers.get("content-type", "")
+        if content_type.partition(";")[0].strip().lower() != "application/json":
+            raise Problem("unsupported-media-type", "Send JSON, with Content-Type: application/json.")
+        return read_body(value, self.model_type)
+
+
+def read_body(data: bytes, cls: type[T]) -> T:
+    """Return the structure of a JSON text; raise Problem `malformed`, which names the place, not what stood there."""
+    try:
+        return msgspec.json.decode(data, type=cls)
+    except msgspec.ValidationError as error:
+        raise Problem(
+            "malformed", f"{_without_values(str(error)).rstrip('.')}. Mend the body and send it again."
+        ) from None
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        raise Problem("malformed", "The body is not well-formed JSON. Mend it and send it again.") from None
+
+
+def _without_values(text: str) -> str:
+    """Return a validation error's text without the names and values a sender made up."""
+    text = re.sub(
+        r"^Object contains unknown field `.*?`(?= - at `\$|$)", "The body has an unknown field", text, flags=re.S
+    )
+    return re.sub(r"^Invalid enum value .*?(?= - at `\$|$)", "A value is none of those listed", text, flags=re.S)

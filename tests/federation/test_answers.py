@@ -1,0 +1,525 @@
+"""The answers over HTTP: who may ask what, and what an answer holds."""
+
+from datetime import date, timedelta
+from pathlib import Path
+
+import httpx
+import msgspec
+import pytest
+
+from tests.federation.towns import FEDERATION, NOW, Town
+from tomoni import nkey
+from tomoni.admission import sign_admission
+from tomoni.auth import SCOPES, TokenIssuer, TokenVerifier
+from tomoni.documents import new_handle, print_handle
+from tomoni.eventlog import EventReader, Sequencer
+from tomoni.events import decode_event
+from tomoni.events import federation as f
+from tomoni_federation.admissions.office import Office
+from tomoni_federation.app import create_app
+from tomoni_federation.interface import Answering
+from tomoni_federation.limits import LookupLimit
+from tomoni_federation.projections import sql
+from tomoni_federation.status.query import LOOKUP, Gatherer
+
+AUDIENCE = f"{FEDERATION}/federation"
+
+
+class Desk:
+    """A federation answering over HTTP, with tokens of every scope."""
+
+    def __init__(self, federation, client, issuer, office, app):
+        self.federation, self.client, self._issuer, self.office, self.app = federation, client, issuer, office, app
+
+    def token(self, *scopes, subject="somebody", **bound):
+        return self._issuer.issue(subject, scopes, AUDIENCE, **bound)
+
+    async def post(self, path, body, *scopes, **bound):
+        headers = {"Authorization": f"Bearer {self.token(*(scopes or ('verifier',)), **bound)}"}
+        return await self.client.post(path, json=body, headers=headers)
+
+    async def get(self, path, *scopes, **bound):
+        return await self.client.get(path, headers={"Authorization": f"Bearer {self.token(*scopes, **bound)}"})
+
+    async def status(self, town, handle, *scopes, purpose="counter", **bound):
+        body = {"issuer": town.code, "handle": handle, "purpose": purpose}
+        return (await self.post("/v1/status", body, *scopes, **bound)).json()
+
+    async def recognition(self, town, handle, receiver, *scopes, service="public-housing", **fields):
+        body = {
+            "issuer": town.code,
+            "handle": handle,
+            "receiver": receiver.code,
+            "service": service,
+            "purpose": "counter",
+        }
+        return (await self.post("/v1/recognition", body | fields, *scopes)).json()
+
+    async def hear(self, *towns, at=NOW):
+        """Take everything the towns have, and a heartbeat of each."""
+        for town in towns:
+            await self.federation.take(*town.messages())
+        await self.federation.take(heartbeats=[town.heartbeat(at) for town in towns])
+
+
+@pytest.fixture
+async def desk(federation, tmp_path: Path):
+    key = tmp_path / "tokens.jwk"
+    TokenIssuer.create(key)
+    issuer = TokenIssuer(key, "https://issuer.example")
+    answering = Answering(
+        pool=federation.pool,
+        gatherer=Gatherer(federation.pool),
+        limit=LookupLimit(60),
+        purposes={"emergency": timedelta(days=7), "counter": timedelta(hours=24), "tour": timedelta(seconds=3)},
+        clock=lambda: NOW,
+    )
+    async with Sequencer(federation.pool) as sequencer:
+        office = Office(federation.pool, sequencer, FEDERATION, clock=lambda: NOW)
+        verifier = TokenVerifier(issuer.jwks(), issuer.issuer, AUDIENCE)
+        app = create_app(answering, office, verifier, FEDERATION)
+        transport = httpx.ASGITransport(app=app)
+        async with httpx.AsyncClient(transport=transport, base_url="http://federation") as client:
+            yield Desk(federation, client, issuer, office, app)
+
+
+@pytest.fixture
+async def shibuya(desk):
+    town = Town("131130")
+    await desk.federation.admit(town)
+    return town
+
+
+@pytest.fixture
+async def setagaya(desk):
+    town = Town("131121")
+    await desk.federation.admit(town)
+    return town
+
+
+async def test_a_life_from_oath_to_replacement_and_end(desk, shibuya):
+    certificate, handle = shibuya.issue()
+    await desk.hear(shibuya)
+    assert await desk.status(shibuya, print_handle(handle)) == {
+        "status": "valid",
+        "fresh_as_of": "2026-11-23T03:00:00Z",
+    }
+    new = shibuya.reissue(certificate)
+    await desk.hear(shibuya)
+    assert (await desk.status(shibuya, handle))["status"] == "replaced"
+    assert (await desk.status(shibuya, new.lower()))["status"] == "valid"
+    shibuya.revoke(certificate)
+    await desk.hear(shibuya)
+    assert (await desk.status(shibuya, new))["status"] == "not-valid"
+    assert (await desk.status(shibuya, new_handle()))["status"] == "not-found"
+
+
+async def test_an_answer_grows_unknown_with_age_by_purpose(desk, shibuya):
+    _, handle = shibuya.issue()
+    await desk.hear(shibuya, at=NOW - timedelta(days=2))
+    assert (await desk.status(shibuya, handle, purpose="emergency"))["status"] == "valid"
+    stale = await desk.status(shibuya, handle)
+    assert (stale["status"], stale["reason"], stale["last_proven"]) == ("unknown", "stale", "valid")
+    assert (await desk.status(shibuya, handle, purpose="tour"))["status"] == "unknown"
+    assert (await desk.status(shibuya, new_handle()))["status"] == "unknown"
+
+
+async def test_without_a_heartbeat_nothing_is_known(desk, shibuya):
+    _, handle = shibuya.issue()
+    await desk.federation.take(*shibuya.messages())
+    assert (await desk.status(shibuya, handle))["reason"] == "never-proven"
+
+
+async def test_a_heartbeat_counts_from_when_its_entries_are_proven_and_projected(desk, shibuya):
+    _, handle = shibuya.issue()
+    await desk.federation.take(heartbeats=[shibuya.heartbeat()])
+    assert (await desk.status(shibuya, handle))["reason"] == "never-proven"
+    await desk.federation.receiver.events(shibuya.messages())
+    assert (await desk.status(shibuya, handle))["reason"] == "never-proven"
+    await desk.federation.projector.catch_up()
+    assert (await desk.status(shibuya, handle))["status"] == "valid"
+
+
+async def test_a_heartbeat_of_a_size_passed_on_the_way_counts_too(desk, shibuya):
+    shibuya.issue()
+    early = shibuya.heartbeat(NOW - timedelta(minutes=1))
+    _, handle = shibuya.issue()
+    await desk.federation.take(heartbeats=[early])
+    await desk.federation.take(*shibuya.messages())
+    assert (await desk.status(shibuya, handle))["fresh_as_of"] == "2026-11-23T02:59:00Z"
+
+
+@pytest.mark.parametrize(("ahead", "fresh"), [(299, "2026-11-23T03:00:00Z"), (301, None)])
+async def test_a_heartbeat_from_the_future_counts_as_now_or_not_at_all(desk, shibuya, ahead, fresh):
+    _, handle = shibuya.issue()
+    await desk.hear(shibuya, at=NOW + timedelta(seconds=ahead))
+    assert (await desk.status(shibuya, handle))["fresh_as_of"] == fresh
+
+
+async def test_an_old_heartbeat_does_not_make_the_answer_older(desk, shibuya):
+    _, handle = shibuya.issue()
+    await desk.hear(shibuya)
+    await desk.hear(shibuya, at=NOW - timedelta(hours=1))
+    assert (await desk.status(shibuya, handle))["fresh_as_of"] == "2026-11-23T03:00:00Z"
+    assert await desk.federation.pool.fetchval("SELECT count(*) FROM mirror.heartbeat") == 1
+
+
+async def test_a_stopped_log_is_unknown_at_once_and_its_neighbours_are_not(desk, shibuya, setagaya):
+    certificate, handle = shibuya.issue()
+    _, other = setagaya.issue()
+    shibuya.revoke(certificate)
+    shibuya.revoke(certificate)
+    await desk.hear(shibuya, setagaya)
+    assert (await desk.status(shibuya, handle))["reason"] == "issuer-halted"
+    assert (await desk.status(setagaya, other))["status"] == "valid"
+
+
+async def test_only_the_issuer_and_auditors_see_how_and_when_it_ended(desk, shibuya):
+    certificate, handle = shibuya.issue()
+    shibuya.revoke(certificate, effect="void", effective_on=date(2026, 4, 1))
+    await desk.hear(shibuya)
+    for scopes, bound in ((("auditor",), {}), (("clerk",), {"jurisdiction": "131130"})):
+        details = (await desk.status(shibuya, handle, *scopes, **bound))["details"]
+        assert (details["effect"], details["effective_on"]) == ("void", "2026-04-01")
+    for scopes, bound in ((("verifier",), {}), (("clerk",), {"jurisdiction": "131121"}), (("supervisor",), {})):
+        assert "details" not in await desk.status(shibuya, handle, *scopes, **bound)
+
+
+async def test_recognition_across_towns_with_its_reasons(desk, shibuya, setagaya):
+    certificate, handle = shibuya.issue()
+    arrangement = setagaya.declare(shibuya.code, conditions=("identity-document",))
+    await desk.hear(shibuya, setagaya)
+    answer = await desk.recognition(shibuya, handle, setagaya)
+    assert (answer["decision"], answer["pattern"], answer["arrangement"]) == ("recognised", "E", arrangement)
+    assert answer["conditions"] == ["identity-document"]
+    assert [reason["code"] for reason in answer["reasons"]] == ["arrangement-applies"]
+    assert "entries" not in answer
+    entries = (await desk.recognition(shibuya, handle, setagaya, "auditor"))["entries"]
+    assert entries == [{"log": "131130", "position": 0}, {"log": "131121", "position": 0}]
+    assert (await desk.recognition(shibuya, handle, setagaya, service="nursery"))["decision"] == "not-recognised"
+    assert (await desk.recognition(shibuya, handle, shibuya))["decision"] == "recognised"
+    shibuya.revoke(certificate)
+    await desk.hear(shibuya)
+    assert (await desk.recognition(shibuya, handle, setagaya))["decision"] == "not-recognised"
+    before = await desk.recognition(shibuya, handle, setagaya, on="2026-04-20")
+    assert before["decision"] == "recognised"
+
+
+async def test_recognition_is_unknown_where_the_receiver_is_not_heard_of(desk, shibuya, setagaya):
+    _, handle = shibuya.issue()
+    setagaya.declare(shibuya.code)
+    await desk.hear(shibuya)
+    await desk.federation.take(*setagaya.messages())
+    answer = await desk.recognition(shibuya, handle, setagaya)
+    assert (answer["decision"], answer["reasons"][0]["code"]) == ("unknown", "receiver-unknown")
+    nowhere = await desk.recognition(shibuya, handle, Town("141003"))
+    assert nowhere["decision"] == "unknown"
+
+
+async def test_a_network_needs_both_towns_words_and_the_federations(desk, shibuya, setagaya):
+    from tomoni.events import jurisdiction as j  # noqa: PLC0415
+    from tomoni.events.types import IssuerSet  # noqa: PLC0415
+
+    _, handle = shibuya.issue()
+    setagaya.declare(issuers=IssuerSet(network="national"))
+    for town in (shibuya, setagaya):
+        joined = {"effective_on": date(2026, 4, 1)}
+        town.append(town.event(j.NetworkJoined, j.NetworkMembershipData, "network/national", **joined))
+    await desk.hear(shibuya, setagaya)
+    assert (await desk.recognition(shibuya, handle, setagaya))["decision"] == "not-recognised"
+    charter = {
+        "network": "national",
+        "name": "パートナーシップ制度自治体間連携ネットワーク",
+        "pattern": "E",
+        "kinds": ["partnership"],
+        "services": ["public-housing"],
+        "effective_on": "2026-04-01",
+    }
+    assert (await desk.post("/v1/networks", charter, "secretariat")).status_code == 200
+    for town in (shibuya, setagaya):
+        member = {"member": town.code, "effective_on": "2026-04-01"}
+        answer = await desk.post("/v1/networks/national/members", member, "secretariat")
+        assert answer.status_code == 200
+    assert answer.json()["members"] == ["131121", "131130"]
+    assert (await desk.recognition(shibuya, handle, setagaya))["decision"] == "recognised"
+
+
+async def test_arrangements_are_listed_in_pages(desk, setagaya):
+    ids = sorted(setagaya.declare("131130") for _ in range(5))
+    setagaya.withdraw(ids[0])
+    await desk.hear(setagaya)
+    page = (await desk.get("/v1/arrangements?receiver=131121&limit=3", "verifier")).json()
+    rest = (await desk.get(f"/v1/arrangements?receiver=131121&limit=3&after={page['after']}", "verifier")).json()
+    assert [one["id"] for one in page["arrangements"] + rest["arrangements"]] == ids
+    assert (page["arrangements"][0]["until"], "after" in rest) == ("2026-09-30", False)
+    assert "position" not in page["arrangements"][0]
+
+
+async def test_many_documents_are_asked_about_at_once(desk, shibuya, setagaya):
+    handles = [(town, town.issue()[1]) for town in (shibuya, setagaya) for _ in range(3)]
+    await desk.hear(shibuya, setagaya)
+    documents = [{"issuer": town.code, "handle": handle} for town, handle in handles]
+    documents.insert(2, {"issuer": "131130", "handle": new_handle()})
+    answer = await desk.post("/v1/status/batch", {"purpose": "counter", "documents": documents}, "verifier")
+    assert [one["status"] for one in answer.json()["answers"]] == ["valid"] * 2 + ["not-found"] + ["valid"] * 4
+
+
+async def test_an_aggregator_asks_about_its_own_prefecture_only(desk, shibuya):
+    _, handle = shibuya.issue()
+    await desk.hear(shibuya)
+    assert (await desk.status(shibuya, handle, "aggregator", prefecture="13"))["status"] == "valid"
+    body = {"issuer": "141003", "handle": handle, "purpose": "counter"}
+    for bound in ({"prefecture": "13"}, {}):
+        assert (await desk.post("/v1/status", body, "aggregator", **bound)).status_code == 403
+    documents = {"purpose": "counter", "documents": [{"issuer": "131130", "handle": handle}, body | {"purpose": "x"}]}
+    documents["documents"][1].pop("purpose")
+    assert (await desk.post("/v1/status/batch", documents, "aggregator", prefecture="13")).status_code == 403
+
+
+ASKING = {"verifier", "clerk", "supervisor", "aggregator", "auditor"}
+ROUTES = {
+    ("POST", "/v1/status"): ASKING,
+    ("POST", "/v1/status/batch"): ASKING,
+    ("POST", "/v1/recognition"): ASKING,
+    ("GET", "/v1/arrangements"): ASKING | {"secretariat"},
+    ("GET", "/v1/jurisdictions"): set(SCOPES),
+    ("POST", "/v1/admissions"): {"secretariat"},
+    ("POST", "/v1/jurisdictions/131130/suspend"): {"secretariat"},
+    ("POST", "/v1/jurisdictions/131130/readmit"): {"secretariat"},
+    ("POST", "/v1/networks"): {"secretariat"},
+    ("POST", "/v1/networks/x/members"): {"secretariat"},
+    ("GET", "/log/checkpoint"): {"auditor", "witness", "secretariat"},
+    ("GET", "/log/tile/0/000"): {"auditor", "witness", "secretariat"},
+}
+PUBLIC = {"/health/live", "/health/ready", "/metrics"}
+
+
+@pytest.mark.parametrize(("method", "path"), sorted(ROUTES))
+async def test_each_route_answers_its_scopes_and_nobody_else(desk, method, path):
+    for scope in SCOPES:
+        headers = {"Authorization": f"Bearer {desk.token(scope, prefecture='13', jurisdiction='131130')}"}
+        answer = await desk.client.request(method, path, headers=headers, json={} if method == "POST" else None)
+        assert (answer.status_code == 403) == (scope not in ROUTES[method, path]), (scope, answer.text)
+    for headers in ({}, {"Authorization": "Bearer x"}, {"Authorization": "Basic x"}):
+        assert (await desk.client.request(method, path, headers=headers)).status_code == 401
+
+
+async def test_no_route_is_missing_from_the_matrix(desk):
+    known = {path.replace("131130", "{code}").replace("/x/", "/{name}/").rstrip("/") for _, path in ROUTES}
+    served = {route.path.rstrip("/") for route in desk.app.routes if not route.path.startswith("/schema")}
+    covered = {path.replace("/log/tile/0/000", "/log/tile/{path}") for path in known} | PUBLIC
+    assert {path.replace(":str", "").replace(":path", "") for path in served} == covered
+
+
+STATUS = {"issuer": "131130", "handle": "0" * 18, "purpose": "counter"}
+
+
+@pytest.mark.parametrize(
+    ("body", "status", "kind"),
+    [
+        (STATUS | {"handle": "SECRETHANDLE"}, 422, "handle-malformed"),
+        (STATUS | {"handle": "SECRETHANDLESECRET"}, 422, "handle-malformed"),
+        (STATUS | {"issuer": "131131"}, 422, "jurisdiction-not-found"),
+        (STATUS | {"issuer": "141046"}, 422, "jurisdiction-not-found"),
+        (STATUS | {"purpose": "SECRET"}, 422, "purpose-unknown"),
+        (STATUS | {"extra": "SECRET"}, 400, "malformed"),
+        (STATUS | {"handle": 5}, 400, "malformed"),
+        ({"issuer": "131130"}, 400, "malformed"),
+        ([], 400, "malformed"),
+    ],
+)
+async def test_bad_questions_get_a_problem_that_repeats_nothing(desk, body, status, kind):
+    answer = await desk.post("/v1/status", body)
+    assert (answer.status_code, answer.json()["type"].rpartition("/")[2]) == (status, kind)
+    assert answer.headers["content-type"] == "application/problem+json"
+    assert "SECRET" not in answer.text
+
+
+async def test_lookups_are_limited_for_each_client_and_the_answer_says_when_to_come_back(desk, shibuya):
+    _, handle = shibuya.issue()
+    await desk.hear(shibuya)
+    body = {"issuer": shibuya.code, "handle": handle, "purpose": "counter"}
+    for _ in range(60):
+        assert (await desk.post("/v1/status", body)).status_code == 200
+    refused = await desk.post("/v1/status", body)
+    assert (refused.status_code, refused.json()["type"].rpartition("/")[2]) == (429, "too-many-requests")
+    assert int(refused.headers["retry-after"]) >= 1
+    assert (await desk.post("/v1/status", body, subject="another")).status_code == 200
+    documents = {"purpose": "counter", "documents": [{"issuer": shibuya.code, "handle": handle}] * 61}
+    assert (await desk.post("/v1/status/batch", documents, subject="third")).status_code == 429
+
+
+async def test_no_answer_metric_or_path_to_others_holds_a_size_or_a_position(desk, shibuya, setagaya):
+    for _ in range(17):
+        _, handle = shibuya.issue()
+    setagaya.declare(shibuya.code)
+    await desk.hear(shibuya, setagaya)
+    answers = [
+        await desk.status(shibuya, handle),
+        await desk.recognition(shibuya, handle, setagaya),
+        (await desk.get("/v1/arrangements?receiver=131121", "verifier")).json(),
+        (await desk.get("/v1/jurisdictions", "verifier")).json(),
+    ]
+    text = msgspec.json.encode(answers).decode()
+    assert all(word not in text for word in ("position", "size", "entries", ":17", ":16", "log_key"))
+    metrics = (await desk.client.get("/metrics")).text
+    assert "131130" not in metrics
+    assert handle not in metrics
+
+
+async def test_ready_tests_a_write_and_a_proof(desk, shibuya):
+    shibuya.issue()
+    await desk.hear(shibuya)
+    assert (await desk.client.get("/health/ready")).status_code == 200
+    await desk.federation.as_owner("ALTER TABLE mirror.entry DISABLE TRIGGER entries_stay")
+    await desk.federation.as_owner("UPDATE mirror.entry SET data = 'changed'")
+    refused = await desk.client.get("/health/ready")
+    assert (refused.status_code, "proof" in refused.text) == (503, True)
+
+
+FILL = """
+INSERT INTO projection.certificate (log, certificate, version, kind, document, certified_on, unknown, first_position,
+    last_position)
+SELECT '131130', gen_random_uuid(), 1, 'partnership', sha256(n::text::bytea), '2026-04-01', false, n, n
+FROM generate_series(1, 20000) AS n
+"""
+HOT = {"document": LOOKUP, "certificates to change": sql.CERTIFICATES, "documents to make": sql.DOCUMENTS}
+
+
+@pytest.mark.parametrize("name", sorted(HOT))
+async def test_hot_reads_go_by_index_however_many_keys_are_asked_for(desk, shibuya, name):
+    await desk.federation.as_owner(FILL)
+    await desk.federation.as_owner(
+        "INSERT INTO projection.document SELECT log, document, certificate FROM projection.certificate"
+    )
+    await desk.federation.as_owner("ANALYZE projection.certificate; ANALYZE projection.document")
+    keys = {"$3": "array_fill('131130'::text, '{1000}')", "$4": "array_fill('\\xab'::bytea, '{1000}')"}
+    keys |= {"$1": "'registry'", "$2": "1"} if name == "document" else {"$1": keys["$3"]}
+    keys.setdefault("$2", "array_fill(gen_random_uuid(), '{1000}')" if "certificates" in name else keys["$4"])
+    query = HOT[name]
+    for key, value in keys.items():
+        query = query.replace(f"{key}::", f"({value})::").replace(key, value)
+    plan = "\n".join(row[0] for row in await desk.federation.pool.fetch("EXPLAIN " + query))
+    assert "Seq Scan on document" not in plan
+    assert "Seq Scan on certificate" not in plan
+    assert "Index" in plan
+
+
+async def admission(code, **keys):
+    town = Town(code)
+    seed = nkey.generate_seed()
+    return town, sign_admission(FEDERATION, code, town.log_key, town.heartbeat_key, seed)
+
+
+async def own_log(desk):
+    return [decode_event(entry.data) for entry in await EventReader(desk.federation.pool).read(0)]
+
+
+async def test_an_admission_is_proven_recorded_and_idempotent(desk):
+    town, request = await admission("282022")
+    body = msgspec.to_builtins(request)
+    for _ in range(2):
+        answer = await desk.post("/v1/admissions", body, "secretariat")
+        assert (answer.status_code, answer.json()["name"], answer.json()["state"]) == (200, "尼崎市", "open")
+    (event,) = await own_log(desk)
+    assert isinstance(event, f.JurisdictionAdmitted)
+    assert (event.subject, event.data.log_key) == ("jurisdiction/282022", town.log_key.vkey)
+    _, handle = town.issue()
+    await desk.hear(town)
+    assert (await desk.status(town, handle))["status"] == "valid"
+    listed = (await desk.get("/v1/jurisdictions", "auditor")).json()["jurisdictions"]
+    assert [(one["code"], one["log_key"]) for one in listed] == [("282022", town.log_key.vkey)]
+    _, other = await admission("282022")
+    refused = await desk.post("/v1/admissions", msgspec.to_builtins(other), "secretariat")
+    assert (refused.status_code, refused.json()["type"].rpartition("/")[2]) == (409, "admitted-with-other-keys")
+
+
+@pytest.mark.parametrize("code", ["131131", "141046", "999999"])
+async def test_a_code_that_is_nobodys_is_not_admitted(desk, code):
+    _, request = await admission(code)
+    refused = await desk.post("/v1/admissions", msgspec.to_builtins(request), "secretariat")
+    assert (refused.status_code, refused.json()["type"].rpartition("/")[2]) == (422, "jurisdiction-not-found")
+
+
+async def test_keys_without_proof_of_possession_are_not_admitted(desk):
+    _, request = await admission("282022")
+    _, other = await admission("282022")
+    stolen = msgspec.to_builtins(request) | {"log_key": other.log_key}
+    refused = await desk.post("/v1/admissions", stolen, "secretariat")
+    assert (refused.status_code, refused.json()["type"].rpartition("/")[2]) == (422, "admission-not-proven")
+    assert await own_log(desk) == []
+
+
+async def test_a_suspended_log_stands_still_and_goes_on_with_new_keys_from_a_proven_size(desk):
+    town, request = await admission("282022")
+    await desk.post("/v1/admissions", msgspec.to_builtins(request), "secretariat")
+    _, honest = town.issue()
+    town.issue()
+    await desk.hear(town)
+    _, forged = town.issue()  # by a thief of the log key
+    await desk.hear(town)
+    assert (await desk.status(town, forged))["status"] == "valid"
+    answer = await desk.post("/v1/jurisdictions/282022/suspend", {"from_size": 2}, "secretariat")
+    assert (answer.status_code, answer.json()["state"]) == (200, "suspended")
+    await desk.hear(town)
+    await desk.federation.projector.catch_up()
+    assert len(await desk.federation.mirrored(town)) == 2
+    assert await desk.federation.pool.fetchval("SELECT count(*) FROM mirror.disowned") == 1
+    assert await desk.federation.pool.fetchval("SELECT count(*) FROM projection.certificate") == 2
+    assert (await desk.status(town, forged))["status"] in {"not-found", "unknown"}
+    renewed, request = await admission("282022")
+    renewed.entries, renewed.versions = town.entries[:2], town.versions
+    too_far = {"request": msgspec.to_builtins(request), "from_size": 3}
+    refused = await desk.post("/v1/jurisdictions/282022/readmit", too_far, "secretariat")
+    assert refused.json()["type"].rpartition("/")[2] == "size-not-proven"
+    body = {"request": msgspec.to_builtins(request)}
+    for _ in range(2):
+        answer = await desk.post("/v1/jurisdictions/282022/readmit", body, "secretariat")
+        assert (answer.status_code, answer.json()["state"]) == (200, "open")
+    _, new = renewed.issue()
+    await desk.hear(town)  # the thief goes on with the old key
+    await desk.hear(renewed)
+    assert await desk.federation.mirrored(town) == renewed.entries
+    assert [(await desk.status(renewed, handle))["status"] for handle in (honest, new, forged)] == [
+        "valid",
+        "valid",
+        "not-found",
+    ]
+    assert await desk.federation.state(town) == "open"
+    kinds = [type(event).__name__ for event in await own_log(desk)]
+    assert kinds == ["JurisdictionAdmitted", "JurisdictionSuspended", "JurisdictionReadmitted"]
+
+
+async def test_a_contradiction_is_recorded_in_the_federations_log_and_readmission_is_the_way_back(desk):
+    town, request = await admission("282022")
+    await desk.post("/v1/admissions", msgspec.to_builtins(request), "secretariat")
+    _, handle = town.issue()
+    town.issue()
+    await desk.hear(town)
+    fork = Town(town.code, log_key=town.log_key, heartbeat_key=town.heartbeat_key)
+    fork.issue()
+    fork.issue()
+    await desk.federation.take(fork.checkpoint_message())
+    assert (await desk.status(town, handle))["reason"] == "issuer-quarantined"
+    assert await desk.office.record_evidence() == 1
+    assert await desk.office.record_evidence() == 0
+    quarantined = (await own_log(desk))[-1]
+    assert isinstance(quarantined, f.JurisdictionQuarantined)
+    assert quarantined.data.evidence == await desk.federation.pool.fetchval("SELECT hash FROM mirror.evidence")
+    renewed, request = await admission("282022")
+    body = {"request": msgspec.to_builtins(request)}
+    assert (await desk.post("/v1/jurisdictions/282022/readmit", body, "secretariat")).status_code == 200
+    renewed.entries = town.entries
+    await desk.hear(renewed)
+    assert (await desk.status(renewed, handle))["status"] == "valid"
+
+
+async def test_commands_about_nobody_are_refused(desk, shibuya):
+    assert (await desk.post("/v1/jurisdictions/271004/suspend", {}, "secretariat")).status_code == 404
+    _, request = await admission("271004")
+    body = {"request": msgspec.to_builtins(request)}
+    assert (await desk.post("/v1/jurisdictions/271004/readmit", body, "secretariat")).status_code == 404
+    assert (await desk.post("/v1/jurisdictions/282022/readmit", body, "secretariat")).status_code == 400
+    member = {"member": "131130", "effective_on": "2026-04-01"}
+    for name in ("nobody", "No Slug"):
+        assert (await desk.post(f"/v1/networks/{name}/members", member, "secretariat")).status_code == 404
