@@ -35,6 +35,9 @@ def init(
     port: Annotated[int, Parameter(help="Port for clients; 0 takes a free one and keeps it.")] = 0,
     http_port: Annotated[int, Parameter(help="Port for health and metrics.")] = 8490,
     token_file: Annotated[Path | None, Parameter(help="Token to read the log with.")] = None,
+    federation_key: Annotated[
+        str | None, Parameter(help="Public nkey that the federation's service has made; else one is made.")
+    ] = None,
 ) -> None:
     """Make keys and settings of a new hub."""
     file = initialise_hub(
@@ -46,8 +49,10 @@ def init(
         port=port,
         http_port=http_port,
         token_file=token_file,
+        federation_key=federation_key,
     )
     console = Console()
     console.print(f"Settings: {file}")
-    console.print(f"Give the federation's service its key: {key_file(folder.absolute(), 'federation')}")
+    if federation_key is None:
+        console.print(f"Give the federation's service its key: {key_file(folder.absolute(), 'federation')}")
     console.print(f"Take offline: {key_file(folder.absolute(), 'system')}")

@@ -21,17 +21,20 @@ def initialise_hub(
     port: int = 0,
     http_port: int = 8490,
     token_file: Path | None = None,
+    federation_key: str | None = None,
 ) -> Path:
     """Write `hub.toml` and `keys/<name>.nk` (system, provisioner, federation) and return the settings file.
 
-    Port 0 takes one that is free now and writes it down. Raises SettingsError where a hub is there already: its keys
-    are known to others and must not be replaced in silence. `keys/federation.nk` goes to the federation's service,
-    `keys/system.nk` offline.
+    Port 0 takes one that is free now and writes it down. `federation_key` is the public nkey of a federation that has
+    made its own; without it one is made here, and `keys/federation.nk` goes to the federation's service.
+    `keys/system.nk` goes offline. Raises SettingsError where a hub is there already: its keys are known to others and
+    must not be replaced in silence.
     """
     settings = folder / SETTINGS_FILE
     if settings.exists():
         raise SettingsError(f"there is a hub in {folder} already")
-    seeds = {name: nkey.generate_seed() for name in KEY_NAMES}
+    seeds = {name: nkey.generate_seed() for name in KEY_NAMES if name != "federation" or federation_key is None}
+    federation_nkey = federation_key or nkey.public_nkey(seeds["federation"])
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     for name, seed in seeds.items():
         write_atomically(key_file(folder, name), seed.encode() + b"\n")
@@ -42,7 +45,7 @@ folder = '{folder / "state"}'
 
 [keys]
 system = "{nkey.public_nkey(seeds["system"])}"
-federation = "{nkey.public_nkey(seeds["federation"])}"
+federation = "{federation_nkey}"
 provisioner_seed_file = '{key_file(folder, "provisioner")}'
 
 [log]
