@@ -13,7 +13,7 @@ class LogServer(ThreadingHTTPServer):
     """Serves `<folder>` below `/log/`, on a free port of this machine.
 
     `failures` counts down, by path, how often a request is answered 503 first; `token` is asked for where it is set;
-    `status` is answered to everything where it is set.
+    `status` is answered to everything where it is set; `elsewhere` is the URL prefix everybody is sent to.
     """
 
     daemon_threads = True
@@ -27,6 +27,7 @@ class LogServer(ThreadingHTTPServer):
         self.status: int | None = None
         self.compressed = False
         self.endless = False
+        self.elsewhere: str | None = None
 
     @property
     def url(self) -> str:
@@ -35,6 +36,7 @@ class LogServer(ThreadingHTTPServer):
 
 class Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True
     server: LogServer
 
     def do_GET(self) -> None:
@@ -42,6 +44,8 @@ class Handler(BaseHTTPRequestHandler):
         self.server.asked[path] += 1
         if self.path.startswith("/moved/"):
             self.answer(302, headers={"Location": self.path.replace("/moved/", "/log/", 1)})
+        elif self.server.elsewhere is not None:
+            self.answer(302, headers={"Location": f"{self.server.elsewhere}/{path}"})
         elif self.server.status is not None:
             self.answer(self.server.status)
         elif self.server.token is not None and self.headers["Authorization"] != f"Bearer {self.server.token}":

@@ -199,6 +199,16 @@ class TestUnreadable:
         assert outcome.status == 2
         assert TOKEN not in outcome.err + outcome.out
 
+    def test_a_token_does_not_follow_to_another_server(
+        self, server: LogServer, small: Path, verify, tmp_path_factory: pytest.TempPathFactory
+    ) -> None:
+        with serving(small) as other:
+            other.token, server.elsewhere = TOKEN, other.url
+            outcome = verify(server.url, "--token-file", token_file(tmp_path_factory.mktemp("secret")))
+            assert other.asked["checkpoint"] == 1
+        assert outcome.status == 2
+        assert "answers 401" in outcome.err
+
     @pytest.mark.parametrize("status", [500, 503, 418])
     def test_a_server_that_keeps_failing_is_no_fault_of_the_log(self, server: LogServer, verify, status: int) -> None:
         server.status = status
