@@ -7,7 +7,8 @@ import asyncpg
 import structlog
 
 from tomoni.database import Connection, Pool
-from tomoni.eventlog.wakeup import BROKEN, CHECKPOINTS, Wakeup
+from tomoni.eventlog.connections import BROKEN
+from tomoni.eventlog.wakeup import CHECKPOINTS, Wakeup
 from tomoni.tlog.merkle import CompactRange
 
 FROM = "SELECT size, note FROM log.checkpoint WHERE size >= $1 ORDER BY size LIMIT $2"

@@ -17,6 +17,7 @@ import structlog
 from tomoni.database import Connection, Pool
 from tomoni.eventlog import checkpoints
 from tomoni.eventlog.checkpoints import Heartbeat, SignedCheckpoint
+from tomoni.eventlog.connections import BROKEN
 from tomoni.eventlog.errors import (
     BehindLastWord,
     CorruptLog,
@@ -28,7 +29,7 @@ from tomoni.eventlog.errors import (
 )
 from tomoni.eventlog.lastword import LastWord
 from tomoni.eventlog.tree import integrate, read_leaves, root_at
-from tomoni.eventlog.wakeup import BROKEN, CHECKPOINTS, ENTRIES, Wakeup
+from tomoni.eventlog.wakeup import CHECKPOINTS, ENTRIES, Wakeup
 from tomoni.tlog.checkpoint import Checkpoint, open_checkpoint, sign_checkpoint
 from tomoni.tlog.cosignature import Cosigner, cosign
 from tomoni.tlog.keys import NoteError

@@ -11,8 +11,9 @@ import asyncpg
 import structlog
 
 from tomoni.database import Pool
+from tomoni.eventlog.connections import BROKEN
 from tomoni.eventlog.errors import CorruptLog
-from tomoni.eventlog.wakeup import BROKEN, ENTRIES, Wakeup
+from tomoni.eventlog.wakeup import ENTRIES, Wakeup
 
 READ = "SELECT position, data FROM log.entry WHERE position >= $1 ORDER BY position LIMIT $2"
 STREAM = "SELECT position, data FROM log.entry WHERE subject = $1 ORDER BY version"

@@ -7,7 +7,6 @@ write to one log; the lock on the head orders them.
 """
 
 import asyncio
-import contextlib
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
@@ -30,6 +29,7 @@ from tomoni.eventlog.batch import (
     undone,
 )
 from tomoni.eventlog.commands import Append, Appended
+from tomoni.eventlog.connections import LOST, is_closed, part_with
 from tomoni.eventlog.errors import LogUnavailable, OutcomeUnknown, Overloaded, VersionConflict
 
 MAX_WAITING = 5_000
@@ -41,25 +41,20 @@ MAX_BATCH = 500
 MAX_BATCH_BYTES = 4_000_000
 """Bytes of entries after which a transaction takes no further command."""
 
-LOST = (
-    OSError,  # TimeoutError is one
-    asyncpg.PostgresConnectionError,
-    asyncpg.CannotConnectNowError,
-    asyncpg.AdminShutdownError,
-    asyncpg.CrashShutdownError,
-    asyncpg.IdleInTransactionSessionTimeoutError,
-    asyncpg.TooManyConnectionsError,
-)
-"""Errors that are never a command's own; any error that leaves the connection closed is another."""
-
 _AGAIN = (asyncpg.DeadlockDetectedError, asyncpg.SerializationError, asyncpg.LockNotAvailableError)
 
-# A client that vanished must not hold the head's lock: the server looks for it while it waits and ends what idles.
+# A client whose machine vanished must not hold the head's lock for ever.
 _SESSION = """
     SET idle_in_transaction_session_timeout = '5s';
     SET client_connection_check_interval = '1s';
+    SET tcp_keepalives_idle = '5s';
+    SET tcp_keepalives_interval = '5s';
+    SET tcp_keepalives_count = 2;
+    SET tcp_user_timeout = '15s';
     SET lock_timeout = '10s'
 """
+_WHO_AM_I = "SELECT pid, backend_start FROM pg_stat_activity WHERE pid = pg_backend_pid()"
+_END_ORPHAN = "SELECT pg_terminate_backend(pid, 1000) FROM pg_stat_activity WHERE pid = $1 AND backend_start = $2"
 
 log = structlog.get_logger()
 
@@ -92,6 +87,8 @@ class Sequencer:
         self._arrived = asyncio.Event()
         self._closing = False
         self._connection: PoolConnection | None = None
+        self._backend: tuple[object, object] | None = None
+        self._orphan: tuple[object, object] | None = None
         self._worker: asyncio.Task[None] | None = None
 
     async def __aenter__(self) -> Self:
@@ -266,19 +263,26 @@ class Sequencer:
         self._known.pop(pending.prepared.command.command_id, None)
 
     def _is_lost(self, error: Exception) -> bool:
-        return isinstance(error, LOST) or self._connection is None or self._connection.is_closed()
+        return isinstance(error, LOST) or self._connection is None or is_closed(self._connection)
 
     async def _connect(self) -> PoolConnection:
         if self._connection is None:
             connection = await self._pool.acquire(timeout=self._timeout)
             self._connection = connection
             await connection.execute(_SESSION, timeout=self._timeout)
+            if self._orphan is not None:
+                await connection.execute(_END_ORPHAN, *self._orphan, timeout=self._timeout)
+                self._orphan = None
+            row = await connection.fetchrow(_WHO_AM_I, timeout=self._timeout)
+            self._backend = (row["pid"], row["backend_start"]) if row is not None else None
         return self._connection
 
     async def _release(self) -> None:
-        """Give the connection up without a further word over it, which might never be answered."""
+        """Give the connection up without a further word over it, which might never be answered.
+
+        Its server process may not know yet, and holds its locks: the next connection ends it.
+        """
+        self._orphan, self._backend = self._backend or self._orphan, None
         connection, self._connection = self._connection, None
         if connection is not None:
-            connection.terminate()
-            with contextlib.suppress(*LOST, asyncpg.InterfaceError):
-                await self._pool.release(connection, timeout=self._timeout)
+            await part_with(self._pool, connection)

@@ -5,10 +5,10 @@ import contextlib
 from types import TracebackType
 from typing import Self
 
-import asyncpg
 import structlog
 
 from tomoni.database import Pool, PoolConnection
+from tomoni.eventlog.connections import BROKEN, is_closed, part_with
 
 POLL_SECONDS = 1.0
 """How long a follower waits at most before it looks again by itself."""
@@ -19,14 +19,7 @@ ENTRIES = "tomoni_log"
 CHECKPOINTS = "tomoni_checkpoint"
 """The channel that tells of stored checkpoints."""
 
-BROKEN = (
-    OSError,
-    asyncpg.InterfaceError,
-    asyncpg.PostgresConnectionError,
-    asyncpg.OperatorInterventionError,
-    asyncpg.TooManyConnectionsError,
-)
-"""Errors of a connection that a follower outlives: it tries again after the poll's wait."""
+__all__ = ["BROKEN", "CHECKPOINTS", "ENTRIES", "POLL_SECONDS", "Wakeup"]
 
 log = structlog.get_logger()
 
@@ -48,13 +41,11 @@ class Wakeup:
     ) -> None:
         connection, self._connection = self._connection, None
         if connection is not None:
-            connection.terminate()  # says goodbye to nobody: a goodbye over a dead connection could hang
-            with contextlib.suppress(*BROKEN):
-                await self._pool.release(connection)
+            await part_with(self._pool, connection)
 
     async def listen(self) -> None:
         """Begin to listen, or again after the connection broke; call it before looking: nothing then falls between."""
-        if self._connection is not None and not self._connection.is_closed():
+        if self._connection is not None and not is_closed(self._connection):
             return
         await self.__aexit__(None, None, None)
         try:
