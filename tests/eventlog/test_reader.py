@@ -1,0 +1,148 @@
+"""Reading: by position, by stream, following, and by an index at any size."""
+
+import asyncio
+import json
+from collections.abc import Iterator
+
+import asyncpg
+import pytest
+
+from tests.eventlog.making import command, grow
+from tomoni.database import Pool
+from tomoni.eventlog import EventReader, Sequencer, checkpoints, reader, tree
+from tomoni.eventlog.errors import CorruptLog
+from tomoni_cli.embedded.postgres import EmbeddedDatabase
+
+
+async def test_reading_pages_through_the_log(sequencer: Sequencer, reader: EventReader) -> None:
+    await grow(sequencer, 25)
+    assert [entry.position for entry in await reader.read(0, 10)] == list(range(10))
+    assert [entry.data for entry in await reader.read(20, 10)] == [b"entry %d" % n for n in range(20, 25)]
+    assert await reader.read(25) == []
+    assert await reader.read(1000) == []
+
+
+async def test_a_stream_has_its_own_entries_in_order(sequencer: Sequencer, reader: EventReader) -> None:
+    for version in (1, 2, 3):
+        await sequencer.append(command("arrangement/a", version, b"a%d" % version))
+        await sequencer.append(command("arrangement/b", version, b"b%d" % version))
+    await sequencer.append(command("arrangements", 1, b"other"))
+    await sequencer.append(command("scheme", 1, b"scheme"))
+    assert [entry.data for entry in await reader.stream("arrangement/b")] == [b"b1", b"b2", b"b3"]
+    assert [entry.position for entry in await reader.stream("arrangement/b")] == [1, 3, 5]
+    assert await reader.stream("arrangement/c") == []
+    assert await reader.version("arrangement/a") == 3
+    assert await reader.version("arrangement/c") == 0
+    assert await reader.streams("arrangement/") == ["arrangement/a", "arrangement/b"]
+    assert await reader.streams("network/") == []
+
+
+async def test_a_gap_is_not_read_over(
+    sequencer: Sequencer, reader: EventReader, log_database: EmbeddedDatabase
+) -> None:
+    await grow(sequencer, 5)
+    connection = await asyncpg.connect(log_database.owner_dsn)
+    await connection.execute("ALTER TABLE log.entry DISABLE TRIGGER USER; DELETE FROM log.entry WHERE position = 3")
+    await connection.close()
+    assert len(await reader.read(0, 3)) == 3
+    with pytest.raises(CorruptLog, match="position 3"):
+        await reader.read(0)
+    with pytest.raises(CorruptLog, match="position 3"):
+        await reader.read(3)
+
+
+async def test_a_follower_sees_every_entry_once_in_order_while_many_write(
+    sequencer: Sequencer, reader: EventReader, pool: Pool
+) -> None:
+    seen: list[int] = []
+
+    async def follow() -> None:
+        async for entries in reader.follow(0, 50):
+            seen.extend(entry.position for entry in entries)
+            if len(seen) >= 1_000:
+                return
+
+    async with Sequencer(pool) as second:
+        following = asyncio.create_task(follow())
+        writers = [
+            append_many(one, f"{name}/{n}", 50) for n in range(10) for name, one in (("a", sequencer), ("b", second))
+        ]
+        await asyncio.gather(*writers)
+        await following
+    assert seen == list(range(1_000))
+
+
+async def append_many(sequencer: Sequencer, subject: str, count: int) -> None:
+    for version in range(1, count + 1):
+        await sequencer.append(command(subject, version))
+
+
+HOT_READS = {
+    reader.READ: ("900", "10"),
+    reader.STREAM: ("'s/500'",),
+    reader.VERSION: ("'s/500'",),
+    reader.STREAMS: ("'s/50'", "'s/51'"),
+    tree.LEAVES: ("900", "950"),
+    tree.TILES: ("ARRAY[0, 1]::smallint[]", "ARRAY[3, 0]::bigint[]"),
+    checkpoints.LATEST: (),
+    checkpoints.FROM: ("2", "10"),
+}
+
+
+def plan_nodes(plan: dict[str, object]) -> Iterator[dict[str, object]]:
+    yield plan
+    for child in plan.get("Plans", []):
+        yield from plan_nodes(child)
+
+
+async def plan_of(pool: Pool, query: str, args: tuple[str, ...]) -> list[dict[str, object]]:
+    """Return the nodes of the generic plan that a prepared statement keeps."""
+    async with pool.acquire() as connection, connection.transaction():
+        await connection.execute("SET LOCAL plan_cache_mode = force_generic_plan")
+        await connection.execute(f"PREPARE hot AS {query}")
+        arguments = f"({', '.join(args)})" if args else ""
+        found = await connection.fetchval(f"EXPLAIN (FORMAT JSON) EXECUTE hot{arguments}")
+        await connection.execute("DEALLOCATE hot")
+    return list(plan_nodes(json.loads(found)[0]["Plan"]))
+
+
+@pytest.mark.parametrize("query", HOT_READS)
+async def test_a_hot_read_uses_an_index(
+    sequencer: Sequencer, pool: Pool, log_database: EmbeddedDatabase, query: str
+) -> None:
+    await grow(sequencer, 5_000)
+    await tree.integrate(pool)
+    connection = await asyncpg.connect(log_database.owner_dsn)
+    await connection.execute(
+        "INSERT INTO log.checkpoint (size, note, nodes) SELECT n, repeat('x', 300)::bytea, "
+        "decode(repeat('00', 32 * bit_count(n::bigint::bit(64))::int), 'hex') FROM generate_series(1, 5000) n"
+    )
+    await connection.execute(
+        "INSERT INTO log.tile SELECT 9, n, decode(repeat('00', 8192), 'hex') FROM generate_series(0, 2000) n"
+    )
+    await connection.execute("ANALYZE log.entry, log.tile, log.checkpoint")
+    await connection.close()
+    nodes = await plan_of(pool, query, HOT_READS[query])
+    kinds = {str(node["Node Type"]) for node in nodes}
+    assert kinds & {"Index Scan", "Index Only Scan", "Bitmap Index Scan"}
+    assert "Seq Scan" not in kinds
+
+
+async def test_the_append_looks_up_by_index_though_its_plans_were_made_when_the_table_was_empty(
+    sequencer: Sequencer, log_database: EmbeddedDatabase, pool: Pool
+) -> None:
+    for n in range(10):
+        await sequencer.append(command(f"early/{n}"))  # plans are generic and cached from here on
+    await grow(sequencer, 3_000)
+    before = await scans(pool)
+    for n in range(10):
+        await sequencer.append(command(f"late/{n}"))
+    await asyncio.sleep(0)
+    after = await scans(pool)
+    assert after["seq_tup_read"] == before["seq_tup_read"]
+
+
+async def scans(pool: Pool) -> asyncpg.Record:
+    async with pool.acquire() as connection:
+        await connection.execute("SELECT pg_stat_force_next_flush()")
+        return await connection.fetchrow("SELECT * FROM pg_stat_user_tables WHERE schemaname='log' AND relname='entry'")
