@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 
 import httpx
+import msgspec
 import psutil
 import pytest
 
@@ -29,6 +30,7 @@ from tomoni.transport import (
 )
 from tomoni.transport.subjects import node_inbox
 from tomoni_federation.hub.initialise import initialise_hub
+from tomoni_federation.hub.nats_server import ServerError
 from tomoni_federation.hub.ports import free_port
 from tomoni_federation.hub.process import Hub
 from tomoni_federation.hub.settings import HubSettings, check
@@ -94,7 +96,7 @@ async def test_a_restart_without_the_federation_lets_the_same_towns_in_on_the_sa
     log.away = True
     again = Hub(settings, [CODE], log.fetch)
     async with again.running():
-        assert again.ports == hub.ports
+        assert again.ports.clients == hub.ports.clients
         assert await can_publish(again, seed)
 
 
@@ -152,6 +154,31 @@ async def test_a_lost_disk_gets_its_streams_back_empty(tmp_path):
                     await asyncio.sleep(0.1)
 
         await asyncio.wait_for(empty_again(), 60)
+
+
+async def test_a_port_that_is_taken_is_told_plainly(tmp_path):
+    log = FederationLog()
+    taken = await asyncio.start_server(lambda *_: None, "127.0.0.1", 0)
+    port = taken.sockets[0].getsockname()[1]
+    hub = Hub(settings_for(log, tmp_path, TOMONI_NATS__PORT=str(port)), [CODE], log.fetch)
+    with pytest.raises(SettingsError, match="its words are in"):
+        async with hub.running():
+            pass
+    taken.close()
+
+
+async def test_streams_with_other_limits_are_told_plainly(tmp_path):
+    log = FederationLog()
+    settings = settings_for(log, tmp_path)
+    async with Hub(settings, [CODE], log.fetch).running():
+        pass
+    fewer = msgspec.structs.replace(settings.nats, messages_per_jurisdiction=5)
+    other = Hub(msgspec.structs.replace(settings, nats=fewer), [CODE], log.fetch)
+    with pytest.raises(SettingsError, match="max_msgs_per_subject"):
+        async with other.running():
+            pass
+    with pytest.raises(ServerError):
+        _ = other.server.pid
 
 
 async def test_two_hubs_on_one_folder_are_refused(tmp_path):

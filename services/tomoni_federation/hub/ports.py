@@ -1,4 +1,4 @@
-"""Ports, picked once and kept: nodes know the hub by its port, and `-1` would be another one at each start."""
+"""Ports: the clients' is picked once and kept, since nodes know the hub by it; `-1` would be another at each start."""
 
 import socket
 from pathlib import Path
@@ -7,26 +7,24 @@ import msgspec
 
 from tomoni_federation.hub.files import write_atomically
 
-PORTS_FILE = "ports.json"
+PORTS_FILE = "port"
 
 
 class Ports(msgspec.Struct, frozen=True):
-    """Where clients connect, and where the server is watched on loopback."""
+    """Where clients connect, and where the server is watched on loopback (another port at each start)."""
 
     clients: int
     monitor: int
 
 
 def kept_ports(folder: Path, wanted: int) -> Ports:
-    """Return the ports of this hub: `wanted` for clients (0: any free one), the same at every start."""
+    """Return the ports of this hub: `wanted` for clients (0: any that was free, the same at every start)."""
     file = folder / PORTS_FILE
-    if file.exists():
-        kept = msgspec.json.decode(file.read_bytes(), type=Ports)
-        if wanted in (0, kept.clients):
-            return kept
-    ports = Ports(clients=wanted or free_port(), monitor=free_port())
-    write_atomically(file, msgspec.json.encode(ports))
-    return ports
+    kept = msgspec.json.decode(file.read_bytes(), type=int) if file.exists() else 0
+    clients = wanted or kept or free_port()
+    if clients != kept:
+        write_atomically(file, msgspec.json.encode(clients))
+    return Ports(clients=clients, monitor=free_port())
 
 
 def free_port(host: str = "127.0.0.1") -> int:

@@ -67,12 +67,10 @@ class Hub:
 
     @contextlib.asynccontextmanager
     async def running(self) -> AsyncGenerator[None]:
-        """Run server and follower while in the context; raise ServerError or TransportError where they cannot start."""
+        """Run server and follower while in the context; raise SettingsError where they cannot start as configured."""
         with _only_one(self._settings.folder):
-            await self.follow()
-            await self._apply()
             try:
-                await self._provision()
+                await self._start()
                 async with asyncio.TaskGroup() as group:
                     tasks = [
                         group.create_task(self.server.supervise(self._after_restart), name="supervise"),
@@ -83,6 +81,14 @@ class Hub:
                         task.cancel()
             finally:
                 await self.server.close()
+
+    async def _start(self) -> None:
+        await self.follow()
+        try:
+            await self._apply()
+            await self._provision()
+        except (ServerError, TransportError) as error:
+            raise SettingsError(f"the hub cannot start: {error}") from error
 
     async def follow(self) -> None:
         """Take what is new in the federation's log; what cannot be believed or had changes nothing."""
@@ -180,11 +186,13 @@ class Hub:
 
 async def run_hub(settings: HubSettings, codes: Iterable[str]) -> None:
     """Run the hub until SIGTERM; raise SettingsError where it cannot start as configured."""
-    async with _client(settings) as client:
+    base = settings.log.url.rstrip("/") + "/"
+    async with httpx.AsyncClient(base_url=base, timeout=10, trust_env=False) as client:
 
         async def fetch(path: str) -> bytes:
+            authorization = _authorization(settings.log.token_file)
             try:
-                answer = await client.get(path)
+                answer = await client.get(path, headers=authorization)
                 answer.raise_for_status()
             except httpx.HTTPError as error:
                 raise OSError("the federation's log cannot be fetched") from error
@@ -206,17 +214,14 @@ async def run_hub(settings: HubSettings, codes: Iterable[str]) -> None:
         await serve(app, settings.http.host, settings.http.port)
 
 
-def _client(settings: HubSettings) -> httpx.AsyncClient:
-    token = settings.log.token_file
-    headers = {} if token is None else {"Authorization": f"Bearer {_read(token)}"}
-    return httpx.AsyncClient(base_url=settings.log.url.rstrip("/") + "/", headers=headers, timeout=10, trust_env=False)
-
-
-def _read(file: Path) -> str:
+def _authorization(token_file: Path | None) -> dict[str, str]:
+    """Return the header with the token as it is in its file now, so that it can be renewed without a restart."""
+    if token_file is None:
+        return {}
     try:
-        return file.read_text("ascii").strip()
-    except (OSError, ValueError) as error:
-        raise SettingsError(f"log.token_file {file} cannot be read") from error
+        return {"Authorization": f"Bearer {token_file.read_text('ascii').strip()}"}
+    except ValueError as error:
+        raise OSError("the token file holds no token") from error
 
 
 @contextlib.contextmanager

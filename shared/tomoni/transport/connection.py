@@ -90,6 +90,19 @@ def pinned_tls_context(certificate: Path) -> ssl.SSLContext:
 Handler = Callable[[Message], None]
 
 
+class _Client(Client):
+    """nats-py's client with a header parser that does not look at each character: it took half of the time."""
+
+    @staticmethod
+    def _parse_header_lines(raw: bytes) -> dict[str, str]:
+        headers: dict[str, str] = {}
+        for line in bytes(raw).split(b"\r\n"):
+            name, colon, value = line.partition(b":")
+            if colon:
+                headers[name.strip().decode("ascii", "replace")] = value.strip().decode("utf-8", "replace")
+        return headers
+
+
 class Connection:
     """An async context manager: entered at once, connected when the hub can be reached, healed when it was away.
 
@@ -200,7 +213,7 @@ class Connection:
     async def _supervise(self) -> None:
         try:
             while True:
-                client = Client()
+                client = _Client()
                 try:
                     await self._connect(client)
                     await self._watch(client)

@@ -24,6 +24,7 @@ log = structlog.get_logger()
 EXPIRES_SECONDS: Final = 5.0
 _HEARTBEAT_SECONDS: Final = 1.0
 _NANOSECONDS: Final = 1_000_000_000
+_KINDS: Final = {kind.value: kind for kind in Kind}
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,7 +147,7 @@ class PullConsumer:
         self._buffer.append(
             RawMessage(
                 code=code,
-                kind=_kind(message.headers.get(KIND_HEADER)),
+                kind=_KINDS.get(message.headers.get(KIND_HEADER, "")),
                 position=_position(message.headers.get(POSITION_HEADER)),
                 data=message.data,
                 acknowledge_to=message.reply,
@@ -160,10 +161,6 @@ class PullConsumer:
         if reset.error is not None or not reset.created:
             raise TransportError("the consumer cannot be reset")
         return reset.created
-
-
-def _kind(text: str | None) -> Kind | None:
-    return Kind(text) if text in set(Kind) else None
 
 
 def _position(text: str | None) -> int | None:
