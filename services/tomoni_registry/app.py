@@ -64,6 +64,7 @@ def create_app(town: Town, verifier: TokenVerifier, pool: Pool, signing: Signing
         exception_handlers=exception_handlers,
         openapi_config=_openapi(town.code),
         request_max_body_size=MAX_BODY_BYTES,
+        logging_config=None,
     )
 
 

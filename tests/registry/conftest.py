@@ -1,8 +1,9 @@
 """A town's node on a real PostgreSQL, made as `tomoni registry init` makes it."""
 
+import asyncio
 import uuid
-from collections.abc import AsyncIterator, Iterator
-from contextlib import AsyncExitStack
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -12,9 +13,11 @@ import asyncpg
 import httpx
 import msgspec
 import pytest
+import pytest_asyncio
 
 from tomoni.auth import TokenIssuer
 from tomoni_cli.embedded.postgres import EmbeddedDatabase, EmbeddedPostgres
+from tomoni_registry import schema
 from tomoni_registry.app import open_registry
 from tomoni_registry.certificates.examples import ISSUE
 from tomoni_registry.initialise import Databases, NewNode, initialise
@@ -97,26 +100,58 @@ def issue_body(**changes: object) -> dict[str, Any]:
     return msgspec.json.decode(msgspec.json.encode(ISSUE)) | changes
 
 
-@pytest.fixture
-def administered(postgres: EmbeddedPostgres, database: EmbeddedDatabase) -> Iterator[Databases]:
-    """A database and two running roles made by an administrator, as where the owner may not make roles."""
+@pytest.fixture(scope="session")
+def template(postgres: EmbeddedPostgres) -> Iterator[EmbeddedDatabase]:
+    """A migrated database to copy, with two running roles made by an administrator."""
+    database = postgres.create_database(f"registry{uuid.uuid4().hex[:12]}")
     relay = f"{database.name}_relay"
     postgres.run_sql(f"CREATE ROLE \"{relay}\" LOGIN PASSWORD '{postgres._password(relay)}'")
-    postgres.run_sql(f'GRANT CONNECT ON DATABASE "{database.name}" TO "{relay}"')
-    yield Databases(owner=database.owner_dsn, node=database.runner_dsn, relay=postgres.dsn(database.name, relay))
-    postgres.run_sql(f'DROP OWNED BY "{relay}"', database.name)
-    postgres.run_sql(f'DROP ROLE "{relay}"')
+    asyncio.run(schema.bring_up_to_date(database.owner_dsn))
+    asyncio.run(schema.grant(database.owner_dsn, database.runner, relay))
+    yield database
+    postgres.run_sql(f'DROP DATABASE "{database.name}" WITH (FORCE)')
+    postgres.run_sql(f'DROP ROLE "{database.owner}", "{database.runner}", "{relay}"')
 
 
-@pytest.fixture
-async def files(administered: Databases, tmp_path: Path) -> Files:
-    node = NewNode(code=CODE, federation=FEDERATION, folder=tmp_path / "node", preset="shibuya")
-    return await initialise(node, administered)
+@contextmanager
+def copied(postgres: EmbeddedPostgres, template: EmbeddedDatabase) -> Iterator[Databases]:
+    """Give a copy of the template, which is quicker than migrating anew."""
+    name = f"t{uuid.uuid4().hex[:12]}"
+    postgres.run_sql(f'CREATE DATABASE "{name}" OWNER "{template.owner}" TEMPLATE "{template.name}"')
+    yield Databases(
+        owner=postgres.dsn(name, template.owner),
+        node=postgres.dsn(name, template.runner),
+        relay=postgres.dsn(name, f"{template.name}_relay"),
+    )
+    postgres.run_sql(f'DROP DATABASE "{name}" WITH (FORCE)')
 
 
-@pytest.fixture
-async def node(files: Files, administered: Databases) -> AsyncIterator[Node]:
-    node = Node(files, administered.owner)
+@asynccontextmanager
+async def started(databases: Databases, folder: Path) -> AsyncGenerator[Node, None]:
+    made = await initialise(NewNode(code=CODE, federation=FEDERATION, folder=folder, preset="shibuya"), databases)
+    node = Node(made, databases.owner)
     await node.start()
     yield node
     await node.stop()
+
+
+@pytest.fixture
+def administered(postgres: EmbeddedPostgres, template: EmbeddedDatabase) -> Iterator[Databases]:
+    with copied(postgres, template) as databases:
+        yield databases
+
+
+@pytest.fixture
+async def node(administered: Databases, tmp_path: Path) -> AsyncIterator[Node]:
+    async with started(administered, tmp_path / "node") as node:
+        yield node
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def shared_node(
+    postgres: EmbeddedPostgres, template: EmbeddedDatabase, tmp_path_factory: pytest.TempPathFactory
+) -> AsyncIterator[Node]:
+    """A node for tests after which it is as it was before."""
+    with copied(postgres, template) as databases:
+        async with started(databases, tmp_path_factory.mktemp("shared") / "node") as node:
+            yield node

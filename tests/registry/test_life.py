@@ -168,3 +168,10 @@ async def test_the_interface_is_described_with_examples_that_are_accepted(node):
     shown = operation["responses"]["201"]["content"]["application/json"]["examples"]
     assert set(answer.json()) == set(next(iter(shown.values()))["value"])
     assert msgspec.json.decode(answer.content)["certificate"] in answer.headers["Location"]
+
+
+async def test_nothing_is_certified_before_there_is_a_scheme(node):
+    refused = await node.post("/v1/certificates", issue_body())
+    assert refused.status_code == 409
+    assert refused.json()["type"].endswith("/scheme-not-open")
+    assert await node.entries() == []
