@@ -6,7 +6,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import httpx
@@ -21,12 +21,13 @@ class ProcessError(Exception):
 
 
 class Process:
-    """One long-running `tomoni` command. `url` is where its HTTP answers."""
+    """One long-running `tomoni` command. `url` is where its HTTP answers; `settings` go into its environment."""
 
-    def __init__(self, name: str, arguments: Sequence[str], url: str, log: Path) -> None:
+    def __init__(self, name: str, arguments: Sequence[str], url: str, log: Path, settings: Mapping[str, str]) -> None:
         self.name = name
         self.url = url
         self.log = log
+        self._settings = settings
         self._arguments = [sys.executable, "-m", "tomoni_cli.main", *arguments]
         self._child: subprocess.Popen[bytes] | None = None
 
@@ -40,6 +41,7 @@ class Process:
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
+                env={**os.environ, **self._settings},
                 start_new_session=True,  # Ctrl-C in the terminal is for us, who stop the others in order
                 preexec_fn=_die_with_parent(),  # noqa: PLW1509  # no thread of ours runs when processes are started
             )

@@ -5,9 +5,10 @@ named by its position as long as its own leaf hash still stands beside it; where
 that enclose it name the range.
 """
 
+from collections import deque
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Self
 
 from tomoni.database import Connection
 from tomoni.tlog.checkpoint import open_checkpoint
@@ -43,41 +44,77 @@ class _Checkpoint:
     note: bytes
 
 
+class _Wrong(Exception):  # noqa: N818  # a finding
+    def __init__(self, position: int, expected: str) -> None:
+        super().__init__(expected)
+        self.position = position
+        self.expected = expected
+
+
 async def verify_mirror(connection: Connection, federation: str) -> AsyncIterator[Verified | Fault]:
     """Yield the finding for each log, in order of code; must run in a repeatable-read transaction."""
     for row in await connection.fetch("SELECT log, proven_size, compact FROM mirror.log ORDER BY log"):
-        yield await _verify_log(connection, federation, row["log"], row["proven_size"], row["compact"])
+        try:
+            await _verify_log(connection, federation, row["log"], row["proven_size"], row["compact"])
+            yield Verified(row["log"], row["proven_size"])
+        except _Wrong as wrong:
+            yield Fault(row["log"], wrong.position, wrong.expected)
 
 
-async def _verify_log(connection: Connection, federation: str, log: str, size: int, compact: bytes) -> Verified | Fault:
-    keys = await connection.fetch("SELECT log_key FROM mirror.key WHERE log = $1", log)
-    verifiers = [verifier for key in keys if (verifier := verifier_of(key["log_key"])) is not None]
-    rows = await connection.fetch("SELECT size, root, note FROM mirror.checkpoint WHERE log = $1 ORDER BY size", log)
-    checkpoints = [_Checkpoint(*row.values()) for row in rows]
-    if size > 0 and (not checkpoints or checkpoints[-1].size < size):
-        return Fault(log, size, "a checkpoint that covers everything that is proven")
+async def _verify_log(connection: Connection, federation: str, log: str, size: int, compact: bytes) -> None:
+    """Grow the log's tree from its bytes; raise _Wrong at the first thing that is not as its keys have signed it."""
+    signed = await _Signed.read(connection, log, f"{federation}/{log}", size)
     grown = CompactRange()
-    proven = 0
-    changed: Fault | None = None
+    changed: int | None = None
     async for row in connection.cursor(
         "SELECT position, data, leaf FROM mirror.entry WHERE log = $1 ORDER BY position", log, prefetch=_PREFETCH
     ):
+        signed.settle(grown, changed)
         if row["position"] != grown.size:
-            return Fault(log, grown.size, "an entry at this position")
+            break
         leaf = leaf_hash(row["data"])
         if leaf != row["leaf"] and changed is None:
-            changed = Fault(log, row["position"], "the bytes that were proven here")
+            changed = row["position"]
         grown.append(leaf)
-        while checkpoints and checkpoints[0].size <= grown.size:
-            wrong = _check(checkpoints.pop(0), grown, f"{federation}/{log}", verifiers)
-            if wrong is not None:
-                return changed or Fault(log, proven, f"{wrong} (between here and position {grown.size - 1})")
-            proven = grown.size
+    signed.settle(grown, changed)
     if grown.size != size:
-        return Fault(log, grown.size, "an entry at this position")
+        raise _Wrong(grown.size, "an entry at this position")
     if grown.to_bytes() != compact:
-        return Fault(log, size, "the compact range of these entries")
-    return changed or Verified(log, size)
+        raise _Wrong(size, "the compact range of these entries")
+    if changed is not None:
+        raise _Wrong(changed, "the bytes that were proven here")
+
+
+class _Signed:
+    """The checkpoints of a log, in order of size, as its keys have signed them."""
+
+    def __init__(self, origin: str, verifiers: list[Verifier], checkpoints: list[_Checkpoint]) -> None:
+        self._origin = origin
+        self._verifiers = verifiers
+        self._checkpoints = deque(checkpoints)
+        self._proven = 0
+
+    @classmethod
+    async def read(cls, connection: Connection, log: str, origin: str, size: int) -> Self:
+        """Read what is stored; raise _Wrong where it does not reach the size that is said to be proven."""
+        keys = await connection.fetch("SELECT log_key FROM mirror.key WHERE log = $1", log)
+        verifiers = [verifier for key in keys if (verifier := verifier_of(key["log_key"])) is not None]
+        query = "SELECT size, root, note FROM mirror.checkpoint WHERE log = $1 ORDER BY size"
+        checkpoints = [_Checkpoint(*row.values()) for row in await connection.fetch(query, log)]
+        if size > 0 and (not checkpoints or checkpoints[-1].size < size):
+            raise _Wrong(size, "a checkpoint that covers everything that is proven")
+        return cls(origin, verifiers, checkpoints)
+
+    def settle(self, grown: CompactRange, changed: int | None) -> None:
+        """Check the checkpoint of the size reached; where it does not hold, blame the row seen to be changed."""
+        if not self._checkpoints or self._checkpoints[0].size != grown.size:
+            return
+        wrong = _check(self._checkpoints.popleft(), grown, self._origin, self._verifiers)
+        if wrong is not None and changed is not None:
+            raise _Wrong(changed, "the bytes that were proven here")
+        if wrong is not None:
+            raise _Wrong(self._proven, f"{wrong} (between here and position {grown.size - 1})")
+        self._proven = grown.size
 
 
 def _check(checkpoint: _Checkpoint, grown: CompactRange, origin: str, verifiers: list[Verifier]) -> str | None:
