@@ -52,33 +52,33 @@ async def as_role(dsn: str, sql: str) -> None:
         await connection.close()
 
 
-@pytest.mark.parametrize("change", [*CHANGES, *ONLY_FOR_THE_OWNER])
 async def test_the_running_role_cannot_change_history(
-    log_database: EmbeddedDatabase, sequencer: Sequencer, reader: EventReader, change: str
+    log_database: EmbeddedDatabase, sequencer: Sequencer, reader: EventReader
 ) -> None:
     await sequencer.append(command("s/1", data=b"kept"))
-    with pytest.raises(asyncpg.InsufficientPrivilegeError):
-        await as_role(log_database.runner_dsn, change)
+    for change in (*CHANGES, *ONLY_FOR_THE_OWNER):
+        with pytest.raises(asyncpg.InsufficientPrivilegeError):
+            await as_role(log_database.runner_dsn, change)
     assert [(entry.position, entry.data) for entry in await reader.read(0)] == [(0, b"kept")]
 
 
-@pytest.mark.parametrize("change", CHANGES)
 async def test_the_owner_cannot_change_history_by_mistake(
-    log_database: EmbeddedDatabase, sequencer: Sequencer, reader: EventReader, change: str
+    log_database: EmbeddedDatabase, sequencer: Sequencer, reader: EventReader
 ) -> None:
     await sequencer.append(command("s/1", data=b"kept"))
-    with pytest.raises(asyncpg.ObjectNotInPrerequisiteStateError, match="append-only"):
-        await as_role(log_database.owner_dsn, change)
+    for change in CHANGES:
+        with pytest.raises(asyncpg.ObjectNotInPrerequisiteStateError, match="append-only"):
+            await as_role(log_database.owner_dsn, change)
     assert [(entry.position, entry.data) for entry in await reader.read(0)] == [(0, b"kept")]
 
 
-@pytest.mark.parametrize("change", ["UPDATE log.entry SET data = 'x'", "DELETE FROM log.entry", "TRUNCATE log.entry"])
 async def test_a_session_that_plays_replica_is_refused_too(
-    postgres: EmbeddedPostgres, log_database: EmbeddedDatabase, sequencer: Sequencer, reader: EventReader, change: str
+    postgres: EmbeddedPostgres, log_database: EmbeddedDatabase, sequencer: Sequencer, reader: EventReader
 ) -> None:
     await sequencer.append(command("s/1", data=b"kept"))
-    with pytest.raises(asyncpg.ObjectNotInPrerequisiteStateError):
-        await as_role(postgres.dsn(log_database.name), f"SET session_replication_role = replica; {change}")
+    for change in ("UPDATE log.entry SET data = 'x'", "DELETE FROM log.entry", "TRUNCATE log.entry"):
+        with pytest.raises(asyncpg.ObjectNotInPrerequisiteStateError):
+            await as_role(postgres.dsn(log_database.name), f"SET session_replication_role = replica; {change}")
     assert [entry.data for entry in await reader.read(0)] == [b"kept"]
 
 

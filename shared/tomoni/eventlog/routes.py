@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from litestar import Response, get
 from litestar.handlers import HTTPRouteHandler
 from litestar.handlers.base import BaseRouteHandler
+from litestar.params import FromPath
 
 from tomoni.auth import AnyConnection
 from tomoni.database import Pool
@@ -36,10 +37,10 @@ def log_routes(pool: Pool, guards: Sequence[Guard]) -> list[HTTPRouteHandler]:
         latest = await store.latest()
         if latest is None:
             raise Problem("not-found", "No checkpoint of this log is signed yet. Ask again in a minute.")
-        return Response(latest.note, media_type="text/plain; charset=utf-8", headers=FRESH)
+        return Response(latest.note, media_type="text/plain", headers=FRESH)
 
     @get("/log/tile/{path:path}", guards=list(guards), tags=["log"], summary="A tile of hashes or a bundle of entries")
-    async def tile(path: str) -> Response[bytes]:
+    async def tile(path: FromPath[str]) -> Response[bytes]:
         """Return a tile, `<L>/<N>[.p/<W>]`, or a bundle of entries, `entries/<N>[.p/<W>]` (C2SP tlog-tiles)."""
         try:
             name = parse_path(f"tile/{path.removeprefix('/')}")
