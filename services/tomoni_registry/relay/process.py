@@ -89,7 +89,8 @@ class Relay:
             else:
                 self._lag.progressed(self._now())
                 with contextlib.suppress(TimeoutError):
-                    await asyncio.wait_for(self._published.wait(), QUIET_SECONDS)
+                    async with asyncio.timeout(QUIET_SECONDS):  # `wait_for` can swallow a cancellation
+                        await self._published.wait()
             self._published.clear()
             await self._attempt(self._fetch_receipt)
             if self._unreceipted() and self._lag.is_due(self._now()):

@@ -57,7 +57,8 @@ class Wakeup:
     async def wait(self) -> None:
         """Return when the channel spoke since the last call, or when it is time to poll."""
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self._told.wait(), POLL_SECONDS)
+            async with asyncio.timeout(POLL_SECONDS):  # `wait_for` swallows a cancellation that meets the event
+                await self._told.wait()
         self._told.clear()
 
     def _tell(self, *_: object) -> None:

@@ -129,10 +129,9 @@ class Connection:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self._supervisor is not None:
-            self._supervisor.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._supervisor
+        while self._supervisor is not None and not self._supervisor.done():
+            self._supervisor.cancel()  # again, because nats-py swallows a cancellation while it closes
+            await asyncio.wait({self._supervisor}, timeout=ABORT_SECONDS)
         self._requests.fail_all(ConnectionClosedError())
 
     @property
