@@ -22,26 +22,26 @@ class Api:
             base_url=url, headers={"Authorization": f"Bearer {token}"}, timeout=30, trust_env=False
         )
 
-    def command(self, path: str, body: object, *, status: int = 200) -> Body:
-        """Send a command and return its answer; raise UnexpectedAnswer on another status."""
+    def command(self, path: str, body: object) -> Body:
+        """Send a command and return its answer; raise UnexpectedAnswer where it is refused."""
         headers = {"Idempotency-Key": str(uuid.uuid4()), "Content-Type": "application/json"}
-        return self._answer(self._client.post(path, content=msgspec.json.encode(body), headers=headers), status)
+        return self._answer(self._client.post(path, content=msgspec.json.encode(body), headers=headers))
 
-    def ask(self, path: str, body: object, *, status: int = 200) -> Body:
+    def ask(self, path: str, body: object) -> Body:
         """Ask a question whose parts stand in the body."""
         headers = {"Content-Type": "application/json"}
-        return self._answer(self._client.post(path, content=msgspec.json.encode(body), headers=headers), status)
+        return self._answer(self._client.post(path, content=msgspec.json.encode(body), headers=headers))
 
-    def get(self, path: str, *, status: int = 200) -> Body:
+    def get(self, path: str) -> Body:
         """Read."""
-        return self._answer(self._client.get(path), status)
+        return self._answer(self._client.get(path))
 
     def close(self) -> None:
         """Close the connections."""
         self._client.close()
 
-    def _answer(self, answer: httpx.Response, status: int) -> Body:
-        if answer.status_code != status:
+    def _answer(self, answer: httpx.Response) -> Body:
+        if not answer.is_success:
             raise UnexpectedAnswer(
                 f"{answer.request.method} {answer.request.url.path}: {answer.status_code} {answer.text}"
             )

@@ -100,7 +100,7 @@ class Tour:
         for town, body in ((SETAGAYA, pattern_e), (AMAGASAKI, pattern_b)):
             clerk = self._system.node_api(town, "clerk")
             if not clerk.get("/v1/arrangements")["arrangements"]:
-                clerk.command("/v1/arrangements", body, status=201)
+                clerk.command("/v1/arrangements", body)
             clerk.close()
         self._say("[cyan]Setagaya[/] recognises partnerships of Tokyo and Shibuya for its services (pattern E).")
         self._say("[cyan]Amagasaki[/] continues those of Yokohama and Shibuya without a new oath (pattern B).")
@@ -210,7 +210,7 @@ class Tour:
     def _issue(self, town: Town, body: object) -> Body:
         clerk = self._system.node_api(town, "clerk")
         try:
-            return clerk.command("/v1/certificates", body, status=201)
+            return clerk.command("/v1/certificates", body)
         finally:
             clerk.close()
 
