@@ -102,8 +102,13 @@ def migrate(
 ) -> None:
     """Bring a node's database up to date after an upgrade, while the node is stopped."""
     loaded = load_settings(config)
-    relay_settings = settings.load(RelaySettings, loaded.files.relay_settings)
+    relay_settings = settings.load(_RelayDatabase, loaded.files.relay_settings)
     asyncio.run(_migrate(database, loaded.database, relay_settings.database))
+
+
+class _RelayDatabase(msgspec.Struct, frozen=True):
+    database: str
+    """The relay's other settings may still be incomplete."""
 
 
 async def _migrate(owner: str, node: str, relay_database: str) -> None:

@@ -15,6 +15,7 @@ import msgspec
 import pytest
 import pytest_asyncio
 
+from tomoni.admission import AdmissionRequest
 from tomoni.auth import TokenIssuer
 from tomoni_cli.embedded.postgres import EmbeddedDatabase, EmbeddedPostgres
 from tomoni_registry import schema
@@ -35,10 +36,10 @@ class Node:
     files: Files
     owner_dsn: str
     now: list[datetime] = field(default_factory=lambda: [NOON])
+    _stack: AsyncExitStack = field(default_factory=AsyncExitStack)
 
     async def start(self) -> None:
         self.settings = load_settings(self.files.settings)
-        self._stack = AsyncExitStack()
         self.app = await self._stack.enter_async_context(open_registry(self.settings, lambda: self.now[0]))
         transport = httpx.ASGITransport(app=self.app)
         self.client = await self._stack.enter_async_context(
@@ -46,7 +47,8 @@ class Node:
         )
 
     async def stop(self) -> None:
-        await self._stack.aclose()
+        stack, self._stack = self._stack, AsyncExitStack()
+        await stack.aclose()
 
     async def restart_with_rules(self, *edits: tuple[str, str]) -> None:
         """Start again with the file of rules edited, as a town does."""
@@ -75,6 +77,13 @@ class Node:
 
     async def get(self, path: str, *scopes: str, **of_token: str) -> httpx.Response:
         return await self.client.get(path, headers=self.headers(*scopes, **of_token))
+
+    def admission(self) -> AdmissionRequest:
+        return msgspec.json.decode(self.files.admission.read_bytes(), type=AdmissionRequest)
+
+    async def pause(self) -> None:
+        """Let the node's own tasks go on before looking again."""
+        await asyncio.sleep(0.02)
 
     async def open_scheme(self, opens_on: str = "2015-11-05") -> None:
         answer = await self.post("/v1/scheme/open", {"opens_on": opens_on}, "supervisor")

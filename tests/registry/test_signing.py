@@ -1,0 +1,105 @@
+"""The node's own log: signed, provable, with a key that rotates, and silent when it is behind its last word."""
+
+import pytest
+
+from tomoni.database import create_pool
+from tomoni.eventlog import CheckpointStore, SigningRefused
+from tomoni.eventlog.errors import BehindLastWord, LastWordMissing
+from tomoni.tlog.checkpoint import open_checkpoint
+from tomoni.tlog.cosignature import CosignatureVerifier, open_cosigned
+from tomoni.tlog.note import Signer, Verifier, open_note
+from tomoni_registry.app import open_registry
+
+
+async def until_signed(node, size):
+    """Wait for the checkpoint of a size, as an auditor sees it."""
+    for _ in range(200):
+        answer = await node.get("/log/checkpoint", "auditor")
+        if answer.status_code == 200 and int(answer.text.splitlines()[1]) == size:
+            return answer.content
+        await node.pause()
+    raise AssertionError("the checkpoint was not signed")
+
+
+async def test_what_happened_is_signed_by_the_key_of_the_admission(node):
+    await node.open_scheme()
+    await node.issue()
+    note = await until_signed(node, 2)
+    key = Signer.parse(node.files.log_key(1).read_text().strip()).verifier
+    assert open_checkpoint(note, "tomoni.example/131130", [key]).size == 2
+    tile = await node.get("/log/tile/entries/000.p/2", "witness")
+    assert all(entry in tile.content for entry in await node.entries())
+
+
+async def test_a_heartbeat_is_signed_at_the_start(node):
+    pool = await create_pool(node.owner_dsn)
+    beat = await CheckpointStore(pool).heartbeat()
+    await pool.close()
+    request = node.admission()
+    heartbeat_key = CosignatureVerifier.parse(request.heartbeat_key)
+    assert open_cosigned(beat.note, heartbeat_key) == beat.time
+
+
+async def test_a_rotated_key_signs_together_with_the_old_one_once_and_then_alone(node):
+    await node.open_scheme()
+    old = Verifier.parse(node.admission().log_key)
+    await until_signed(node, 1)
+    rotated = await node.post("/v1/keys/rotate", {"version": 0}, "supervisor")
+    assert rotated.status_code == 200
+    assert rotated.json()["replaces"] == old.vkey
+    new = Verifier.parse(rotated.json()["log_key"])
+    assert new != old
+
+    both = open_note(await until_signed(node, 2), [old, new])
+    assert {key_id for _, key_id in both.verified} == {old.key_id, new.key_id}
+    await node.issue()
+    alone = open_note(await until_signed(node, 3), [old, new])
+    assert {key_id for _, key_id in alone.verified} == {new.key_id}
+
+    await node.stop()
+    await node.start()
+    assert (await node.client.get("/health/ready")).json() == {"write": "ok", "proof": "ok"}
+    assert node.files.log_key(2).stat().st_mode & 0o777 == 0o600
+    stale = await node.post("/v1/keys/rotate", {"version": 0}, "supervisor")
+    assert stale.json()["type"].endswith("/stale-version")
+    assert not node.files.log_key(3).exists()
+
+
+async def test_ready_means_that_writing_and_proving_work(node):
+    await node.open_scheme()
+    await node.issue()
+    await until_signed(node, 2)
+    assert (await node.client.get("/health/ready")).json() == {"write": "ok", "proof": "ok"}
+    await node.sql("ALTER TABLE registry.pulse RENAME TO gone")
+    await node.sql("ALTER TABLE log.tile DISABLE TRIGGER ALL")
+    await node.sql("UPDATE log.tile SET hashes = decode(repeat('00', 64), 'hex')")
+    answer = await node.client.get("/health/ready")
+    assert answer.status_code == 503
+    assert answer.json() == {"write": "failing", "proof": "failing"}
+
+
+async def test_a_node_behind_its_last_word_does_not_start(node):
+    await node.open_scheme()
+    last_word = await until_signed(node, 1)
+    await node.stop()
+    await node.sql("ALTER TABLE log.entry DISABLE TRIGGER ALL")
+    await node.sql("DELETE FROM log.entry")
+    await node.sql("UPDATE log.head SET size = 0")
+    await node.sql("UPDATE log.tree SET size = 0")
+    for table in ("tile", "checkpoint"):
+        await node.sql(f"ALTER TABLE log.{table} DISABLE TRIGGER ALL")
+        await node.sql(f"DELETE FROM log.{table}")
+    with pytest.raises(BehindLastWord):
+        await node.start()
+    assert node.files.last_word.read_bytes() == last_word
+
+
+async def test_a_node_whose_last_word_is_lost_does_not_start(node):
+    await node.open_scheme()
+    await until_signed(node, 1)
+    await node.stop()
+    node.files.last_word.unlink()
+    with pytest.raises(LastWordMissing) as refused:
+        async with open_registry(node.settings):
+            pass
+    assert isinstance(refused.value, SigningRefused)
