@@ -37,5 +37,5 @@ async def grow(sequencer: Sequencer, count: int, start: int = 0) -> None:
 
 async def until(condition: Callable[[], bool]) -> None:
     """Wait for something that another task is about to do."""
-    while not condition():  # noqa: ASYNC110  # the tests' time limit ends a wait in vain
+    while not condition():  # the tests' time limit ends a wait in vain
         await asyncio.sleep(0.01)

@@ -12,6 +12,7 @@ LOST = (
     asyncpg.OperatorInterventionError,  # the server shuts down, starts up or crashed
     asyncpg.IdleInTransactionSessionTimeoutError,
     asyncpg.TooManyConnectionsError,
+    asyncpg.InternalClientError,  # the driver, when a connection breaks while it is given back
 )
 """Errors that are never a statement's own: the same statement may do on a new connection, or later."""
 
