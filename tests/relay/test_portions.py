@@ -9,6 +9,8 @@ from tomoni.tlog.checkpoint import Checkpoint as TreeHead
 from tomoni.tlog.checkpoint import sign_checkpoint
 from tomoni.tlog.cosignature import generate_cosigner
 from tomoni.tlog.note import generate_signer
+from tomoni.transport import LastMessage
+from tomoni.transport.subjects import KIND_HEADER, POSITION_HEADER
 from tomoni_registry.relay.process import Lag
 from tomoni_registry.relay.settings import HubConnection, RelaySettings, hub_endpoint, receipt_verifier
 from tomoni_registry.relay.source import Checkpoint, Progress, Source, choose_end
@@ -50,6 +52,32 @@ async def test_entries_and_the_checkpoint_over_them_fit_into_a_batch(town, posit
     assert (None if portion is None else portion.size) == end
     if portion is not None:
         assert [one.data for one in portion.messages[:-1]] == town.entries[position:end]
+
+
+async def test_only_a_message_that_is_byte_for_byte_ours_is_recognised(town):
+    await town.append(3)
+    note = await town.owner.fetchval("SELECT note FROM log.checkpoint WHERE size = 3")
+    source = Source(town.owner, ORIGIN)
+
+    async def recognised(data: bytes, kind: str, position: str) -> Progress | None:
+        headers = {KIND_HEADER: kind, POSITION_HEADER: position}
+        return await source.holds(LastMessage(sequence=9, data=data, headers=headers))
+
+    assert await recognised(town.entries[1], "entry", "1") == Progress(2, sealed=False, sequence=9)
+    assert await recognised(note, "checkpoint", "3") == Progress(3, sealed=True, sequence=9)
+    for data, kind, position in (
+        (town.entries[1], "entry", "2"),
+        (town.entries[1] + b"!", "entry", "1"),
+        (town.entries[1], "checkpoint", "1"),
+        (town.entries[1], "entry", "7"),
+        (town.entries[1], "entry", "+1"),
+        (town.entries[1], "entry", ""),
+        (town.entries[1], "", "1"),
+        (note, "checkpoint", "2"),
+        (note + b"!", "checkpoint", "3"),
+    ):
+        assert await recognised(data, kind, position) is None
+    assert await source.holds(LastMessage(sequence=9, data=note, headers={})) is None
 
 
 async def test_what_was_read_ahead_is_used_only_where_it_follows(town):
