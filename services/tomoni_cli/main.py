@@ -11,14 +11,17 @@ app = App(
     help="Tomoni: a partnership certificate sworn in one town, honoured in the next.",
     version_flags=["--version"],
 )
-app.command("tomoni_cli.jurisdictions:app", name="jurisdictions")
-app.command("tomoni_cli.log:app", name="log")
-app.command("tomoni_cli.hub:app", name="hub")
-app.command("tomoni_cli.registry:app", name="registry")
-app.command("tomoni_cli.federation:app", name="federation")
-app.command("tomoni_cli.token:app", name="token")
-app.command("tomoni_cli.demo:app", name="demo")
-app.command("tomoni_cli.bench:app", name="bench")
+for _name, _help in (
+    ("demo", "Run a federation and five towns on this machine, and take a tour."),
+    ("registry", "Make and run a town's registry node and its relay."),
+    ("federation", "Make and run the federation's service; verify its mirror."),
+    ("hub", "Make and run the hub, which carries messages."),
+    ("token", "Issue a token of a service's embedded issuer."),
+    ("log", "Verify transparency logs, ours or another's."),
+    ("jurisdictions", "Look up the jurisdictions of Japan."),
+    ("bench", "Measure speed against limits taken in the same run."),
+):
+    app.command(f"tomoni_cli.{_name}:app", name=_name, help=_help)
 
 
 def main() -> None:
