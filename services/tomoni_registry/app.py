@@ -12,7 +12,7 @@ import asyncpg
 import msgspec
 import structlog
 from joserfc.errors import JoseError
-from litestar import Litestar, Router
+from litestar import Litestar, Response, Router
 from litestar.openapi import OpenAPIConfig
 from litestar.openapi.plugins import JsonRenderPlugin
 
@@ -20,8 +20,9 @@ from tomoni import times
 from tomoni.auth import TokenIssuer, TokenVerifier, bearer_middleware, closed_by_default, requires
 from tomoni.database import Pool, create_pool
 from tomoni.eventlog import EventReader, Sequencer, log_routes
+from tomoni.eventlog.wakeup import BROKEN
 from tomoni.health import health_routes
-from tomoni.problems import exception_handlers
+from tomoni.problems import AnyRequest, Problem, answer, exception_handlers
 from tomoni.settings import SettingsError
 from tomoni_registry.arrangements.api import arrangement_routes
 from tomoni_registry.certificates.api import certificate_routes
@@ -61,7 +62,7 @@ def create_app(town: Town, verifier: TokenVerifier, pool: Pool, signing: Signing
         ],
         guards=[closed_by_default],
         middleware=[bearer_middleware(verifier)],
-        exception_handlers=exception_handlers,
+        exception_handlers={**exception_handlers, **dict.fromkeys(BROKEN, _on_lost_database)},
         openapi_config=_openapi(town.code),
         request_max_body_size=MAX_BODY_BYTES,
         logging_config=None,
@@ -140,6 +141,13 @@ def _token_verifier(settings: RegistrySettings) -> TokenVerifier:
         return TokenVerifier(jwks, tokens.issuer, tokens.audience)
     except (OSError, JoseError, msgspec.MsgspecError) as error:
         raise SettingsError("tokens: the key or key set cannot be read, or is none") from error
+
+
+def _on_lost_database(_: AnyRequest, error: Exception) -> Response[bytes]:
+    log.warning("database_lost", error=type(error).__name__, status=503)
+    return answer(
+        Problem("unavailable", "The database cannot be reached. Send it again with the same Idempotency-Key.")
+    )
 
 
 def _openapi(code: str) -> OpenAPIConfig:
