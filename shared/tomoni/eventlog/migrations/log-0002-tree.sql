@@ -19,6 +19,9 @@ CREATE TABLE log.tile (
     PRIMARY KEY (level, index)
 );
 
+-- Hashes do not compress: do not try on every growth.
+ALTER TABLE log.tile ALTER COLUMN hashes SET STORAGE EXTERNAL;
+
 -- Every checkpoint that was ever signed, with the hashes of the tree's complete subtrees at that size, largest first.
 CREATE TABLE log.checkpoint (
     size bigint PRIMARY KEY CHECK (size >= 0),
