@@ -9,7 +9,7 @@ import msgspec
 from cyclopts import App, Parameter
 from rich.console import Console
 
-from tomoni import logging, settings
+from tomoni import logging, roles, settings
 from tomoni.eventlog import SigningRefused
 from tomoni.server import serve as serve_app
 from tomoni.settings import SettingsError
@@ -113,7 +113,7 @@ class _RelayDatabase(msgspec.Struct, frozen=True):
 
 async def _migrate(owner: str, node: str, relay_database: str) -> None:
     await schema.bring_up_to_date(owner)
-    await schema.grant(owner, schema.user_of(node), schema.user_of(relay_database))
+    await schema.grant(owner, roles.user_of(node), roles.user_of(relay_database))
 
 
 @rules.command(name="list")

@@ -23,13 +23,13 @@ from tomoni.eventlog import EventReader, Sequencer, log_routes
 from tomoni.eventlog.wakeup import BROKEN
 from tomoni.health import health_routes
 from tomoni.problems import AnyRequest, Problem, answer, exception_handlers
+from tomoni.secret_files import SecretFileError, read_secret
 from tomoni.settings import SettingsError
 from tomoni_registry.arrangements.api import arrangement_routes
 from tomoni_registry.certificates.api import certificate_routes
 from tomoni_registry.desk import Desk
 from tomoni_registry.interface import MAX_BODY_BYTES, Town
 from tomoni_registry.keys.api import key_routes
-from tomoni_registry.keys.files import SecretFileError, read_secret
 from tomoni_registry.networks.api import network_routes
 from tomoni_registry.schemes.api import scheme_routes
 from tomoni_registry.settings import RegistrySettings, load_rules

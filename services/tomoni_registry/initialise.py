@@ -6,15 +6,15 @@ from pathlib import Path
 
 import msgspec
 
-from tomoni import nkey
+from tomoni import nkey, roles
 from tomoni.admission import AdmissionRequest, sign_admission
 from tomoni.auth import TokenIssuer
 from tomoni.jurisdictions import JurisdictionError, by_code
+from tomoni.secret_files import write_secret
 from tomoni.settings import SettingsError
 from tomoni.tlog.cosignature import Cosigner, generate_cosigner
 from tomoni.tlog.note import Signer, generate_signer
 from tomoni_registry import schema
-from tomoni_registry.keys.files import write_secret
 from tomoni_registry.schemes.rules import RulesError, parse_rules, preset
 from tomoni_registry.settings import Files
 from tomoni_registry.vault.sealing import Keyring, create_key
@@ -50,12 +50,12 @@ async def initialise(node: NewNode, databases: Databases) -> Files:
     rules = _rules_of(node)
     if files.folder.exists() and any(files.folder.iterdir()):
         raise SettingsError(f"{files.folder} is not empty: a node's keys are never replaced; choose another folder")
-    await schema.create_database(databases.owner)
+    await roles.create_database(databases.owner)
     await schema.bring_up_to_date(databases.owner)
     await schema.require_empty(databases.owner)
-    node_dsn = databases.node or await schema.create_role(databases.owner, "node")
-    relay_dsn = databases.relay or await schema.create_role(databases.owner, "relay")
-    await schema.grant(databases.owner, schema.user_of(node_dsn), schema.user_of(relay_dsn))
+    node_dsn = databases.node or await roles.create_role(databases.owner, "node")
+    relay_dsn = databases.relay or await roles.create_role(databases.owner, "relay")
+    await schema.grant(databases.owner, roles.user_of(node_dsn), roles.user_of(relay_dsn))
     files.keys.mkdir(mode=0o700, parents=True)
     files.folder.chmod(0o700)
     request = _make_keys(node, files)

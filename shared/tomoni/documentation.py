@@ -37,7 +37,12 @@ def _spec(kinds: list[str]) -> ResponseSpec:
     examples = [
         Example(
             summary=KINDS[kind].title,
-            value={"type": BASE + kind, "title": KINDS[kind].title, "status": KINDS[kind].status, "detail": "…"},
+            value={
+                "type": BASE + kind,
+                "title": KINDS[kind].title,
+                "status": KINDS[kind].status,
+                "detail": "What is wrong, and what to do about it.",
+            },
         )
         for kind in kinds
     ]

@@ -36,7 +36,9 @@ async def create_role(owner_dsn: str, suffix: str) -> str:
         await connection.execute(f"{'ALTER' if known else 'CREATE'} ROLE {_quoted(role)} LOGIN PASSWORD '{password}'")
         await connection.execute(f"GRANT CONNECT ON DATABASE {_quoted(database)} TO {_quoted(role)}")
     except asyncpg.InsufficientPrivilegeError as error:
-        raise SettingsError("the owner may not make roles: make one that may log in, and name it") from error
+        raise SettingsError(
+            "the owner may not make roles: let an administrator make them, and name them by the options ending in -database"
+        ) from error
     finally:
         await connection.close()
     parts = urlsplit(owner_dsn)

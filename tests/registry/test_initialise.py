@@ -76,7 +76,7 @@ async def test_what_cannot_be_made_is_refused_before_anything_is_made(new, admin
 
 
 async def test_an_owner_who_may_not_make_roles_is_told_what_to_do(new, administered):
-    with pytest.raises(SettingsError, match="--node-database"):
+    with pytest.raises(SettingsError, match="-database"):
         await initialise(new, Databases(owner=administered.owner))
 
 

@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tomoni_registry.keys.files import SecretFileError, read_secret, write_secret
+from tomoni.secret_files import SecretFileError, read_secret, write_secret
 from tomoni_registry.vault.answers import Answer
 from tomoni_registry.vault.records import AccessRecord, DocumentRecord
 from tomoni_registry.vault.sealing import (

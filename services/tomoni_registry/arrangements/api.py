@@ -11,16 +11,16 @@ from litestar.params import Body, FromPath
 from msgspec import UNSET, Meta
 
 from tomoni.auth import requires
+from tomoni.documentation import COMMAND_PROBLEMS, answered, example, problems
 from tomoni.events import JurisdictionEvent
 from tomoni.events.jurisdiction import ArrangementDeclaredData
 from tomoni.events.types import Condition, Day, IssuerSet, Kind, Pattern, Service, Uuid
+from tomoni.strict_json import StrictJson
 from tomoni_registry.arrangements import decider
 from tomoni_registry.arrangements.decider import Arrangement
 from tomoni_registry.deciding import Stamp
 from tomoni_registry.desk import Decision, Outcome
-from tomoni_registry.documentation import COMMAND_PROBLEMS, answered, example, problems
 from tomoni_registry.interface import AnyRequest, IdempotencyKey, Town, order, respond
-from tomoni_registry.strict_json import StrictJson
 
 PREFIX = "arrangement/"
 

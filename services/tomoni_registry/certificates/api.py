@@ -8,7 +8,9 @@ from litestar.handlers import HTTPRouteHandler
 from litestar.params import Body, FromPath
 
 from tomoni.auth import requires
+from tomoni.documentation import COMMAND_PROBLEMS, answered, example, problems
 from tomoni.problems import Problem
+from tomoni.strict_json import StrictJson
 from tomoni_registry.certificates import changes, reading
 from tomoni_registry.certificates.bodies import (
     CertificateAnswer,
@@ -23,9 +25,7 @@ from tomoni_registry.certificates.bodies import (
     VaultAnswer,
 )
 from tomoni_registry.certificates.examples import CONFIRM, CORRECT, ISSUE, ISSUED, REINSTATE, REISSUE, REVOKE, VOID
-from tomoni_registry.documentation import COMMAND_PROBLEMS, answered, example, problems
 from tomoni_registry.interface import AnyRequest, IdempotencyKey, Town, order, respond
-from tomoni_registry.strict_json import StrictJson
 
 _ABOUT_ONE = ("certificate-not-found", "certificate-erased", "stale-version", *COMMAND_PROBLEMS)
 

@@ -7,10 +7,10 @@ from pathlib import Path
 from tomoni.eventlog import EventReader
 from tomoni.events import decode_event
 from tomoni.events.jurisdiction import KeyRotated
+from tomoni.secret_files import SecretFileError, read_secret, write_secret
 from tomoni.tlog.keys import NoteError
 from tomoni.tlog.note import Signer, Verifier, generate_signer
 from tomoni_registry.keys.decider import SUBJECT
-from tomoni_registry.keys.files import SecretFileError, read_secret, write_secret
 
 _PATTERN = "log-*.key"
 FIRST = "log-1.key"

@@ -10,14 +10,14 @@ from litestar.params import Body, FromPath
 from msgspec import Meta
 
 from tomoni.auth import requires
+from tomoni.documentation import COMMAND_PROBLEMS, answered, example, problems
 from tomoni.events.types import Day, Slug
 from tomoni.problems import Problem
+from tomoni.strict_json import StrictJson
 from tomoni_registry.deciding import Stamp
 from tomoni_registry.desk import Decision, Outcome
-from tomoni_registry.documentation import COMMAND_PROBLEMS, answered, example, problems
 from tomoni_registry.interface import AnyRequest, IdempotencyKey, Town, order, respond
 from tomoni_registry.networks import decider
-from tomoni_registry.strict_json import StrictJson
 
 
 class MembershipBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -11,14 +11,14 @@ from litestar.params import Body
 from msgspec import Meta
 
 from tomoni.auth import requires
+from tomoni.documentation import COMMAND_PROBLEMS, answered, example, problems
 from tomoni.events.jurisdiction import OfferedKinds
 from tomoni.events.types import Day, OfferedKind, PublicText, Term
+from tomoni.strict_json import StrictJson
 from tomoni_registry.deciding import Stamp
 from tomoni_registry.desk import Decision, Outcome
-from tomoni_registry.documentation import COMMAND_PROBLEMS, answered, example, problems
 from tomoni_registry.interface import AnyRequest, IdempotencyKey, Town, order, respond
 from tomoni_registry.schemes import decider
-from tomoni_registry.strict_json import StrictJson
 
 Seen = Annotated[int, Meta(ge=0, description="The version you looked at; 0 before the scheme opens.", examples=[1])]
 

@@ -16,7 +16,7 @@ from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from msgspec import Meta
 
-from tomoni_registry.keys.files import SecretFileError, read_secret, write_secret
+from tomoni.secret_files import SecretFileError, read_secret, write_secret
 
 KEY_BYTES = 32
 NONCE_BYTES = 12
