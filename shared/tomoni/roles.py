@@ -37,7 +37,7 @@ async def create_role(owner_dsn: str, suffix: str) -> str:
         await connection.execute(f"GRANT CONNECT ON DATABASE {_quoted(database)} TO {_quoted(role)}")
     except asyncpg.InsufficientPrivilegeError as error:
         raise SettingsError(
-            "the owner may not make roles: let an administrator make them, and name them by the options ending in -database"
+            "the owner may not make roles: let an administrator make them, and name them by the -database options"
         ) from error
     finally:
         await connection.close()
