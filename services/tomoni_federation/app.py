@@ -12,7 +12,7 @@ import asyncpg
 import msgspec
 import structlog
 from joserfc.errors import JoseError
-from litestar import Litestar
+from litestar import Litestar, Response
 from litestar.openapi import OpenAPIConfig
 from litestar.openapi.plugins import JsonRenderPlugin
 
@@ -21,12 +21,12 @@ from tomoni.auth import TokenIssuer, TokenVerifier, bearer_middleware, closed_by
 from tomoni.database import Pool, create_pool
 from tomoni.eventlog import Sequencer
 from tomoni.eventlog.connections import BROKEN
-from tomoni.eventlog.errors import EventLogError
+from tomoni.eventlog.errors import EventLogError, LogUnavailable, OutcomeUnknown
 from tomoni.eventlog.lastword import LastWord
 from tomoni.eventlog.publisher import CheckpointPublisher, FixedKeys
 from tomoni.eventlog.routes import log_routes
 from tomoni.health import health_routes
-from tomoni.problems import exception_handlers
+from tomoni.problems import AnyRequest, Problem, answer, exception_handlers
 from tomoni.secret_files import SecretFileError, read_secret
 from tomoni.settings import SettingsError
 from tomoni.transport import Connection, Endpoint, tls_context
@@ -44,7 +44,8 @@ from tomoni_federation.settings import FederationSettings, load_keys
 from tomoni_federation.status.api import status_routes
 from tomoni_federation.status.query import Gatherer
 
-RETRY_SECONDS: Final = 1.0
+_AWAY: Final = (*BROKEN, LogUnavailable, OutcomeUnknown)
+"""Errors of a database that is away for a moment."""
 
 log = structlog.get_logger()
 
@@ -73,7 +74,8 @@ def create_app(answering: Answering, office: Office, verifier: TokenVerifier, fe
         ],
         guards=[closed_by_default],
         middleware=[bearer_middleware(verifier)],
-        exception_handlers=exception_handlers,
+        exception_handlers={**exception_handlers, **dict.fromkeys(_AWAY, _on_away)},
+        logging_config=None,  # its own would replace ours, and write the texts of exceptions
         openapi_config=_openapi(),
         request_max_body_size=MAX_BODY_BYTES,
     )
@@ -166,6 +168,11 @@ def _token_verifier(settings: FederationSettings) -> TokenVerifier:
         return TokenVerifier(jwks, tokens.issuer, tokens.audience)
     except (OSError, SecretFileError, JoseError, msgspec.MsgspecError) as error:
         raise SettingsError("tokens: the key set cannot be read, or is none") from error
+
+
+def _on_away(_: AnyRequest, error: Exception) -> Response[bytes]:
+    log.warning("database_away", error=type(error).__name__)
+    return answer(Problem("unavailable", "Try again in a few seconds.", headers={"Retry-After": "2"}))
 
 
 def _openapi() -> OpenAPIConfig:

@@ -420,7 +420,7 @@ async def test_an_admission_is_proven_recorded_and_idempotent(desk):
     body = msgspec.to_builtins(request)
     for _ in range(2):
         answer = await desk.post("/v1/admissions", body, "secretariat")
-        assert (answer.status_code, answer.json()["name"], answer.json()["state"]) == (200, "尼崎市", "open")
+        assert (answer.status_code, answer.json()["name"], answer.json()["state"]) == (201, "尼崎市", "open")
     (event,) = await own_log(desk)
     assert isinstance(event, f.JurisdictionAdmitted)
     assert (event.subject, event.data.log_key) == ("jurisdiction/282022", town.log_key.vkey)

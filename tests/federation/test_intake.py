@@ -1,3 +1,6 @@
+import asyncio
+from datetime import timedelta
+
 import msgspec
 import pytest
 from hypothesis import given, settings
@@ -266,3 +269,38 @@ def test_whatever_the_wire_brings_only_true_entries_are_proven_and_the_relays_ne
     take_checkpoint(log, NOTES[8])
     assert log.entries == TRUE.entries
     assert log.contradictions == []
+
+
+async def test_heartbeats_and_events_that_meet_at_a_log_both_count(federation, town):
+    """Whichever waits for the other's lock must see what the other wrote, or the heartbeat would wait for ever."""
+    await federation.admit(town)
+    sent = 0
+    for _ in range(40):
+        town.issue()
+        await asyncio.gather(
+            federation.receiver.events(town.messages(sent)), federation.receiver.heartbeats([town.heartbeat()])
+        )
+        sent = town.size
+        await federation.projector.catch_up()
+        await federation.receiver.heartbeats([town.heartbeat(NOW - timedelta(days=1), 1)])
+        assert await federation.pool.fetchval("SELECT count(*) FROM mirror.heartbeat WHERE NOT proven") == 0
+        assert (await federation.cursor(town))["fresh_as_of"] == NOW
+        await federation.pool.execute("UPDATE projection.cursor SET fresh_as_of = NULL")
+        await federation.pool.execute("DELETE FROM mirror.heartbeat")
+    assert await federation.state(town) == "open"
+
+
+async def test_a_heartbeat_left_behind_by_its_proof_is_settled_by_the_next_message(federation, town):
+    await federation.admit(town)
+    await federation.take(*town.messages())
+    note = town.heartbeat(size=3).data
+    await federation.pool.execute(
+        "INSERT INTO mirror.heartbeat (log, size, as_of, note, proven) VALUES ($1, 3, $2, $3, false)",
+        town.code,
+        NOW,
+        note,
+    )
+    town.issue()
+    await federation.take(*town.messages(5))
+    assert (await federation.cursor(town))["fresh_as_of"] == NOW
+    assert await federation.state(town) == "open"

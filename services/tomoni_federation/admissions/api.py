@@ -115,16 +115,16 @@ def admission_routes(office: Office, answering: Answering, federation: str) -> R
         "/admissions",
         dto=StrictJson[AdmissionRequest],
         return_dto=None,
-        status_code=200,
+        status_code=201,
         guards=[_SECRETARIAT],
-        responses=answered(200, JurisdictionAnswer)
+        responses=answered(201, JurisdictionAnswer)
         | problems(
             "admission-not-proven", "admitted-with-other-keys", "jurisdiction-not-found", "jurisdiction-not-open"
         ),
     )
     async def admit(data: JSONBody[AdmissionRequest]) -> Response[bytes]:
         """Admit a jurisdiction that has proven to hold its keys. Sent again it is answered the same."""
-        return respond(_to_body(await _refusing(office.admit(verified(data)))))
+        return respond(_to_body(await _refusing(office.admit(verified(data)))), 201)
 
     @post(
         "/jurisdictions/{code:str}/suspend",

@@ -142,11 +142,7 @@ def take_heartbeat(log: Log, note: bytes, now: datetime) -> None:
         log.junk += 1
         return
     note = _without_strangers(note, {log.origin, f"{log.origin}/heartbeat"})
-    heartbeat = Heartbeat(checkpoint.size, checkpoint.root, min(node_time, now), note)
-    if heartbeat.size <= log.range.size:
-        log.claims.append(Claim(heartbeat.size, heartbeat.root, note, heartbeat))
-        return
-    _await_heartbeat(log, heartbeat)
+    await_heartbeat(log, Heartbeat(checkpoint.size, checkpoint.root, min(node_time, now), note))
 
 
 def prove(log: Log) -> None:
@@ -203,8 +199,14 @@ def _settle_heartbeats(log: Log, leaves: Sequence[bytes], size: int) -> None:
         log.claims.append(Claim(heartbeat.size, heartbeat.root, heartbeat.note, heartbeat))
 
 
-def _await_heartbeat(log: Log, heartbeat: Heartbeat) -> None:
-    """Keep a heartbeat in order of size, the latest of a size; of too many the nearest to being proven and the last."""
+def await_heartbeat(log: Log, heartbeat: Heartbeat) -> None:
+    """Make a claim of a heartbeat whose size is proven; keep any other until it is.
+
+    They are kept in order of size, the latest of a size; of too many the nearest to being proven and the last.
+    """
+    if heartbeat.size <= log.range.size:
+        log.claims.append(Claim(heartbeat.size, heartbeat.root, heartbeat.note, heartbeat))
+        return
     others = [one for one in log.heartbeats if (one.size, one.root) != (heartbeat.size, heartbeat.root)]
     same = [one for one in log.heartbeats if (one.size, one.root) == (heartbeat.size, heartbeat.root)]
     others.append(max([*same, heartbeat], key=lambda one: one.as_of))

@@ -28,6 +28,7 @@ from tomoni_federation.intake.assembly import (
     Claim,
     Heartbeat,
     Log,
+    await_heartbeat,
     prove,
     take_checkpoint,
     take_entry,
@@ -133,7 +134,8 @@ def _take_heartbeat(of_log: Log, message: RawMessage, now: datetime) -> None:
 async def _load(connection: Connection, federation: str, codes: Sequence[str]) -> dict[str, Log]:
     logs: dict[str, Log] = {}
     remembered: list[str] = []
-    for row in await connection.fetch(sql.LOGS, codes):
+    open_codes = [row["log"] for row in await connection.fetch(sql.LOCK_LOGS, codes)]
+    for row in await connection.fetch(sql.LOGS, open_codes):
         code: str = row["log"]
         keys = [Key(*fields) for fields in msgspec.json.decode(row["keys"], type=list[tuple[int, str, bool]])]
         logs[code] = Log(
@@ -157,7 +159,7 @@ async def _recall(connection: Connection, logs: Mapping[str, Log], codes: Sequen
     for code, size, note in await connection.fetch(sql.AWAITED, codes):
         logs[code].awaited[size] = Checked(size, _root(note), note)
     for code, size, as_of, note in await connection.fetch(sql.AWAITED_HEARTBEATS, codes):
-        logs[code].heartbeats.append(Heartbeat(size, _root(note), as_of, note))
+        await_heartbeat(logs[code], Heartbeat(size, _root(note), as_of, note))
     for code in codes:
         logs[code].remembered = True
 
@@ -220,6 +222,7 @@ async def _settle(connection: Connection, logs: Iterable[Log]) -> list[str]:
     if fresh:
         await _each(connection, sql.INSERT_HEARTBEATS, fresh)
         codes = sorted({row[0] for row in fresh})
+        await connection.execute(sql.LOCK_CURSORS, PROJECTION, VERSION, codes)
         await connection.execute(sql.FRESHEN, PROJECTION, VERSION, codes)
         await connection.execute(sql.FORGET_HEARTBEATS, PROJECTION, VERSION, codes)
     return sorted(set(contradicted))

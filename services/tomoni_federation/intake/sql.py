@@ -2,6 +2,11 @@
 
 from typing import Final
 
+LOCK_LOGS: Final = """
+SELECT log FROM mirror.log WHERE log = ANY($1::text[]) AND state = 'open' ORDER BY log FOR UPDATE
+"""
+"""A statement of its own: a statement that waited for a lock still sees other tables as they were before it waited."""
+
 LOGS: Final = """
 SELECT l.log, l.heartbeat_key, l.proven_size, l.compact,
     (SELECT jsonb_agg(jsonb_build_array(k.from_size, k.log_key, k.retired) ORDER BY k.from_size)::text
@@ -9,8 +14,7 @@ SELECT l.log, l.heartbeat_key, l.proven_size, l.compact,
     EXISTS (SELECT 1 FROM mirror.provisional p WHERE p.log = l.log)
         OR EXISTS (SELECT 1 FROM mirror.awaited_checkpoint a WHERE a.log = l.log)
         OR EXISTS (SELECT 1 FROM mirror.heartbeat h WHERE h.log = l.log AND NOT h.proven) AS remembered
-FROM mirror.log l WHERE l.log = ANY($1::text[]) AND l.state = 'open'
-ORDER BY l.log FOR UPDATE OF l
+FROM mirror.log l WHERE l.log = ANY($1::text[])
 """
 
 PROVISIONAL: Final = "SELECT log, position, data FROM mirror.provisional WHERE log = ANY($1::text[])"
@@ -58,6 +62,11 @@ INSERT_HEARTBEATS: Final = """
 INSERT INTO mirror.heartbeat (log, size, as_of, note, proven)
 SELECT * FROM unnest($1::text[], $2::bigint[], $3::timestamptz[], $4::bytea[], $5::boolean[])
 ON CONFLICT (log, size, as_of) DO UPDATE SET proven = mirror.heartbeat.proven OR excluded.proven
+"""
+
+LOCK_CURSORS: Final = """
+SELECT log FROM projection.cursor WHERE projection = $1 AND version = $2 AND log = ANY($3::text[])
+ORDER BY log FOR UPDATE
 """
 
 FRESHEN: Final = """

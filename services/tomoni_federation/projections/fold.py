@@ -102,12 +102,17 @@ def decode(entries: Iterable[tuple[int, bytes]]) -> list[Decoded]:
     return decoded
 
 
-def needs(entries: Sequence[Decoded]) -> tuple[set[str], set[bytes], set[str]]:
-    """Return what must be read beforehand: certificates by identity, documents by hash, other streams by subject."""
+def needs(entries: Sequence[Decoded], *, new_too: bool) -> tuple[set[str], set[bytes], set[str]]:
+    """Return what must be read beforehand: certificates by identity, documents by hash, other streams by subject.
+
+    Without `new_too` what an issue makes is taken to be new; where it is not, the tables' keys refuse its row.
+    """
     touched, documents, streams = set[str](), set[bytes](), set[str]()
     for entry in entries:
         event = entry.event
         if event is None or event.subject is None:
+            continue
+        if isinstance(event, j.CertificateIssued) and not new_too:
             continue
         noun, _, identity = event.subject.partition("/")
         if noun != "certificate":

@@ -22,7 +22,7 @@ FROM projection.cursor c JOIN mirror.log l USING (log)
 WHERE c.projection = $1 AND c.version = $2
   AND c.position < l.proven_size AND c.halted IS NULL AND l.state <> 'quarantined'
 ORDER BY c.log
-FOR UPDATE OF c SKIP LOCKED
+FOR UPDATE OF c
 """
 
 ENTRIES: Final = """

@@ -181,9 +181,10 @@ def to_body(answer: Answer, shown: Document | None) -> StatusAnswer:
     )
 
 
-def respond(body: msgspec.Struct) -> Response[bytes]:
+def respond(body: msgspec.Struct, status: int = 200) -> Response[bytes]:
     """Return an answer that nobody on the way may keep."""
-    return Response(_encoder.encode(body), media_type="application/json", headers={"Cache-Control": "no-store"})
+    headers = {"Cache-Control": "no-store"}
+    return Response(_encoder.encode(body), status_code=status, media_type="application/json", headers=headers)
 
 
 def _details(document: Document) -> Details:
