@@ -11,7 +11,7 @@ from tomoni_registry import relay
 
 MIGRATIONS = Path(__file__).parent / "migrations"
 
-_RECEIPTS = "GRANT USAGE ON SCHEMA relay TO {0}; GRANT SELECT ON relay.receipt TO {0}"
+_SEEN_OUTSIDE = "GRANT USAGE ON SCHEMA relay TO {0}; GRANT SELECT ON relay.receipt, relay.sighting TO {0}"
 """A starting node compares its database with the last receipt."""
 
 
@@ -26,7 +26,7 @@ async def grant(owner_dsn: str, node: str, relay_role: str) -> None:
     try:
         async with connection.transaction():
             await connection.execute("SELECT log.grant_writer($1), registry.grant_node($1)", node)
-            await connection.execute(_RECEIPTS.format(await connection.fetchval("SELECT quote_ident($1)", node)))
+            await connection.execute(_SEEN_OUTSIDE.format(await connection.fetchval("SELECT quote_ident($1)", node)))
             await connection.execute("SELECT log.grant_reader($1), relay.grant_runner($1)", relay_role)
     finally:
         await connection.close()

@@ -35,12 +35,12 @@ class Signing:
         )
 
     async def start(self) -> None:
-        """Compare the database with the last word and the last receipt, and sign what is there.
+        """Compare the database with the last word, the last receipt and the hub, and sign what is there.
 
         Raises SigningRefused where an old backup was restored or history was changed: going on would contradict what
         others hold in their hands.
         """
-        await self._publisher.check(await self._receipts())
+        await self._publisher.check(await self._seen_outside())
         await self._publisher.heartbeat()
 
     async def run(self) -> None:
@@ -69,8 +69,11 @@ class Signing:
         path = await self._proofs.inclusion(position, signed.size)
         verify_inclusion(leaf_hash(entry.data), position, signed.size, path, checkpoint.root)
 
-    async def _receipts(self) -> Sequence[bytes]:
-        rows = await self._pool.fetch("SELECT note FROM relay.receipt ORDER BY size DESC LIMIT 1")
+    async def _seen_outside(self) -> Sequence[bytes]:
+        """Return the checkpoints that came back from outside, by way of the relay: anybody may have written them."""
+        rows = await self._pool.fetch(
+            "(SELECT note FROM relay.receipt ORDER BY size DESC LIMIT 1) UNION ALL SELECT note FROM relay.sighting"
+        )
         return [row["note"] for row in rows]
 
 

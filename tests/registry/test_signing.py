@@ -5,7 +5,7 @@ import pytest
 from tomoni.database import create_pool
 from tomoni.eventlog import CheckpointStore, SigningRefused
 from tomoni.eventlog.errors import BehindLastWord, LastWordMissing
-from tomoni.tlog.checkpoint import open_checkpoint
+from tomoni.tlog.checkpoint import Checkpoint, open_checkpoint, sign_checkpoint
 from tomoni.tlog.cosignature import CosignatureVerifier, open_cosigned
 from tomoni.tlog.note import Signer, Verifier, open_note
 from tomoni_registry.app import open_registry
@@ -103,3 +103,32 @@ async def test_a_node_whose_last_word_is_lost_does_not_start(node):
         async with open_registry(node.settings):
             pass
     assert isinstance(refused.value, SigningRefused)
+
+
+def foreign_checkpoint(node, size):
+    """Sign a checkpoint of a size that the node's log does not have, with the node's own key."""
+    key = Signer.parse(node.files.log_key(1).read_text().strip())
+    return sign_checkpoint(Checkpoint("tomoni.example/131130", size, bytes(32)), [key])
+
+
+@pytest.mark.parametrize("size", [1, 7])
+async def test_a_node_whose_own_word_was_seen_on_the_hub_and_is_not_in_its_log_does_not_start(node, size):
+    await node.open_scheme()
+    await node.issue()
+    await until_signed(node, 2)
+    await node.stop()
+    note = foreign_checkpoint(node, size)
+    await node.sql("INSERT INTO relay.sighting (note) VALUES ($1)", note)
+    with pytest.raises(SigningRefused):
+        await node.start()
+
+
+async def test_junk_seen_on_the_hub_does_not_keep_a_node_from_starting(node):
+    await node.open_scheme()
+    await until_signed(node, 1)
+    await node.stop()
+    thief = Signer.generate("tomoni.example/131130")
+    note = sign_checkpoint(Checkpoint("tomoni.example/131130", 9, bytes(32)), [thief])
+    await node.sql("INSERT INTO relay.sighting (note) VALUES ($1)", note)
+    await node.start()
+    assert (await node.client.get("/health/ready")).status_code == 200
