@@ -94,10 +94,10 @@ def decode_event(data: bytes, upcasters: Mapping[type[Any], Upcaster] = UPCASTER
     if len(data) > MAX_ENTRY_BYTES:
         raise EventError(f"an entry has at most {MAX_ENTRY_BYTES} bytes")
     try:
-        if _type_decoder.decode(data).type not in EVENT_TYPES:
-            return _decode_unknown(data)
         event = _decoder.decode(data)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+        if _has_unknown_type(data):
+            return _decode_unknown(data)
         raise EventError("the entry is not an event of a known form") from error
     if encode(event) != data:
         raise EventError("the entry is not the canonical form of its event")
@@ -114,6 +114,13 @@ def upcast(event: Event, upcasters: Mapping[type[Any], Upcaster]) -> Event:
     while (step := upcasters.get(type(current))) is not None:
         current = cast("Event", step(current))
     return current
+
+
+def _has_unknown_type(data: bytes) -> bool:
+    try:
+        return _type_decoder.decode(data).type not in EVENT_TYPES
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        return False
 
 
 def _decode_unknown(data: bytes) -> UnknownEvent:
