@@ -369,8 +369,31 @@ def test_needs_names_every_row_that_folding_reads(town):
     certificate, _ = town.issue()
     town.reissue(certificate)
     arrangement = town.declare("131121")
-    certificates, documents, streams = needs(decode(enumerate(town.entries)))
+    certificates, documents, streams = needs(decode(enumerate(town.entries)), new_too=True)
     assert (certificates, len(documents), streams) == ({certificate}, 2, {f"arrangement/{arrangement}"})
+
+
+def test_what_an_issue_makes_is_read_beforehand_only_when_asked_for(town):
+    town.issue()
+    assert needs(decode(enumerate(town.entries)), new_too=False) == (set(), set(), set())
+    assert [len(one) for one in needs(decode(enumerate(town.entries)), new_too=True)] == [1, 1, 0]
+
+
+async def test_what_was_issued_in_an_earlier_step_is_found_when_it_is_issued_again(federation, town):
+    other, third = Town("131121"), Town("131148")
+    certificate, _ = town.issue()
+    document = other.documents[other.issue()[0]]
+    await federation.admit(town, other, third)
+    await federation.take(*town.messages(), *other.messages())
+    fields = {"kind": "partnership", "certified_on": date(2026, 1, 1)}
+    issued = (j.CertificateIssued, j.CertificateIssuedData)
+    town.append(town.event(*issued, f"certificate/{certificate}", version=1, document="ab" * 32, **fields))
+    other.append(other.event(*issued, f"certificate/{uuid.uuid4()}", document=document, **fields))
+    third.issue()
+    await federation.take(*town.messages(1), *other.messages(1), *third.messages())
+    assert (await federation.state(town), await federation.state(other)) == ("quarantined", "open")
+    assert (await federation.cursor(other))["halted"] == "two documents cannot have one hash"
+    assert [(await federation.cursor(one))["position"] for one in (town, other, third)] == [1, 1, 1]
 
 
 def test_nothing_of_an_event_that_does_not_fit_is_kept(town):
