@@ -13,6 +13,7 @@ from cyclopts import App, Parameter
 from rich.console import Console
 from rich.table import Table
 
+from tomoni import logging
 from tomoni_cli.bench.rows import Row
 
 app = App(name="bench", help="Measure speed against limits taken in the same run.")
@@ -36,6 +37,7 @@ def bench(
     json: Annotated[bool, Parameter(help="Print a JSON array instead of a table.")] = False,
 ) -> None:
     """Run the named rows, or all: append, relay, verify, intake, status."""
+    logging.configure("bench", "WARNING")
     rows: list[Row] = []
     for name in names or MODULES:
         print(f"measuring {name} …", file=sys.stderr)  # noqa: T201  # the command line talks to people

@@ -8,6 +8,7 @@ from tomoni.events import encode_event, stream_of
 from tomoni.events.jurisdiction import CertificateIssued, CertificateIssuedData
 from tomoni.events.types import Kind
 
+FEDERATION = "bench.example"
 DAY = datetime.date(2026, 10, 1)
 KIND: Kind = "partnership"
 
@@ -22,7 +23,7 @@ def document_of(code: str, number: int) -> str:
     return hashlib.sha256(f"{code}/{number}".encode()).hexdigest()
 
 
-def issued_entry(code: str, number: int, federation: str = "bench.example") -> bytes:
+def issued_entry(code: str, number: int, federation: str = FEDERATION) -> bytes:
     """Return the entry of a sample certificate being issued, about 380 bytes."""
     return encode_event(
         CertificateIssued(
