@@ -6,29 +6,21 @@ import asyncio
 from collections.abc import AsyncGenerator, Coroutine
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from datetime import timedelta
-from typing import Final
 
 import asyncpg
-import msgspec
 import structlog
-from joserfc.errors import JoseError
-from litestar import Litestar, Response
-from litestar.openapi import OpenAPIConfig
-from litestar.openapi.plugins import JsonRenderPlugin
+from litestar import Litestar
 
 from tomoni import times
-from tomoni.auth import TokenIssuer, TokenVerifier, bearer_middleware, closed_by_default, requires
-from tomoni.database import Pool, create_pool
+from tomoni.auth import TokenVerifier, bearer_middleware, closed_by_default, requires
 from tomoni.eventlog import Sequencer
 from tomoni.eventlog.connections import BROKEN
-from tomoni.eventlog.errors import EventLogError, LogUnavailable, OutcomeUnknown
+from tomoni.eventlog.errors import EventLogError
 from tomoni.eventlog.lastword import LastWord
 from tomoni.eventlog.publisher import CheckpointPublisher, FixedKeys
 from tomoni.eventlog.routes import log_routes
 from tomoni.health import health_routes
-from tomoni.problems import AnyRequest, Problem, answer, exception_handlers
-from tomoni.secret_files import SecretFileError, read_secret
-from tomoni.settings import SettingsError
+from tomoni.service import describe, exception_handlers, open_pool, open_token_verifier
 from tomoni.transport import Connection, Endpoint, tls_context
 from tomoni.transport.subjects import FEDERATION_INBOX
 from tomoni_federation.admissions.api import admission_routes
@@ -44,7 +36,6 @@ from tomoni_federation.settings import FederationSettings, load_keys
 from tomoni_federation.status.api import status_routes
 from tomoni_federation.status.query import Gatherer
 
-_AWAY: Final = (*BROKEN, LogUnavailable, OutcomeUnknown)
 """Errors of a database that is away for a moment."""
 
 log = structlog.get_logger()
@@ -74,9 +65,12 @@ def create_app(answering: Answering, office: Office, verifier: TokenVerifier, fe
         ],
         guards=[closed_by_default],
         middleware=[bearer_middleware(verifier)],
-        exception_handlers={**exception_handlers, **dict.fromkeys(_AWAY, _on_away)},
+        exception_handlers=exception_handlers,
         logging_config=None,  # its own would replace ours, and write the texts of exceptions
-        openapi_config=_openapi(),
+        openapi_config=describe(
+            "Tomoni federation",
+            "Status and recognition of partnership certificates across jurisdictions, and who takes part.",
+        ),
         request_max_body_size=MAX_BODY_BYTES,
     )
 
@@ -88,9 +82,9 @@ async def open_federation(settings: FederationSettings) -> AsyncGenerator[Litest
     Raises SettingsError where a file or the database is wrong, SigningRefused where its own log must not go on.
     """
     keys = load_keys(settings)
-    verifier = _token_verifier(settings)
+    verifier = open_token_verifier(settings.tokens, settings.folder)
     async with AsyncExitStack() as stack:
-        pool = await _open_pool(settings)
+        pool = await open_pool(settings.database)
         stack.push_async_callback(pool.close)
         sequencer = await stack.enter_async_context(Sequencer(pool))
         publisher = CheckpointPublisher(
@@ -147,41 +141,4 @@ def _endpoint(settings: FederationSettings, seed: str) -> Endpoint:
         seed=seed,
         inbox=FEDERATION_INBOX,
         tls=tls_context(str(hub.ca_file) if hub.ca_file else None) if tls else None,
-    )
-
-
-async def _open_pool(settings: FederationSettings) -> Pool:
-    try:
-        return await create_pool(settings.database, max_size=16)
-    except (OSError, ValueError, asyncpg.PostgresError) as error:
-        raise SettingsError(f"the database cannot be used: {type(error).__name__}; check `database`") from error
-
-
-def _token_verifier(settings: FederationSettings) -> TokenVerifier:
-    tokens = settings.tokens
-    try:
-        if tokens.jwks is not None:
-            jwks = tokens.jwks.read_bytes()
-        else:
-            read_secret(settings.files.token_key)
-            jwks = TokenIssuer(settings.files.token_key, tokens.issuer).jwks()
-        return TokenVerifier(jwks, tokens.issuer, tokens.audience)
-    except (OSError, SecretFileError, JoseError, msgspec.MsgspecError) as error:
-        raise SettingsError("tokens: the key set cannot be read, or is none") from error
-
-
-def _on_away(_: AnyRequest, error: Exception) -> Response[bytes]:
-    log.warning("database_away", error=type(error).__name__)
-    return answer(Problem("unavailable", "Try again in a few seconds.", headers={"Retry-After": "2"}))
-
-
-def _openapi() -> OpenAPIConfig:
-    return OpenAPIConfig(
-        title="Tomoni federation",
-        version="1",
-        description="Status and recognition of partnership certificates across jurisdictions, and who takes part.",
-        path="/schema",
-        render_plugins=[JsonRenderPlugin()],
-        create_examples=False,
-        use_handler_docstrings=True,
     )

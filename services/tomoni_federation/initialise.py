@@ -76,6 +76,7 @@ database = {_toml(database)}
 [tokens]
 issuer = {_toml(f"https://{new.name}/federation")}
 audience = {_toml(f"{new.name}/federation")}
+key = "keys/tokens.jwk"
 
 [http]
 host = "127.0.0.1"

@@ -1,6 +1,5 @@
 """The settings of the federation's service, made by `tomoni federation init`."""
 
-import ipaddress
 from datetime import timedelta
 from pathlib import Path
 from typing import Annotated
@@ -9,6 +8,7 @@ import msgspec
 
 from tomoni import nkey
 from tomoni.secret_files import SecretFileError, read_secret
+from tomoni.service import HttpSettings, LogSettings, Section, TokenSettings, refuse_open_http
 from tomoni.settings import SettingsError, load
 from tomoni.tlog.cosignature import Cosigner
 from tomoni.tlog.keys import NoteError
@@ -17,39 +17,12 @@ from tomoni.tlog.note import Signer
 Seconds = Annotated[float, msgspec.Meta(gt=0)]
 
 
-class Section(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Base of the sections: a key that is not known is a mistake, not a wish."""
-
-
-class HttpSettings(Section, frozen=True, kw_only=True):
-    """Where the service listens."""
-
-    host: str = "127.0.0.1"
-    port: int = 8500
-    behind_tls_proxy: bool = False
-    """Whether something in front speaks TLS, so that another address than loopback is safe."""
-
-
-class TokenSettings(Section, frozen=True, kw_only=True):
-    """Whose tokens are taken. Without `jwks` it is the embedded issuer, whose key lies with the others."""
-
-    issuer: str
-    audience: str
-    jwks: Path | None = None
-
-
 class HubSettings(Section, frozen=True, kw_only=True):
     """Where the hub is, and the seed of the federation's user there."""
 
     servers: tuple[str, ...]
     seed_file: Path
     ca_file: Path | None = None
-
-
-class LogSettings(Section, frozen=True, kw_only=True):
-    """How often the federation's own log is heard of without an entry."""
-
-    heartbeat_seconds: Seconds = 60.0
 
 
 class LimitSettings(Section, frozen=True, kw_only=True):
@@ -72,7 +45,7 @@ class FederationSettings(Section, frozen=True, kw_only=True):
     """Connection string of the service's own role; the owner's is not kept."""
     tokens: TokenSettings
     hub: HubSettings
-    http: HttpSettings = HttpSettings()
+    http: HttpSettings = HttpSettings(port=8500)
     log: LogSettings = LogSettings()
     limits: LimitSettings = LimitSettings()
     purposes: dict[str, Seconds] = msgspec.field(
@@ -133,7 +106,7 @@ def load_settings(path: Path) -> FederationSettings:
     )
     if not settings.purposes:
         raise SettingsError("purposes is empty: name at least one, with the seconds an answer for it may be old")
-    _refuse_open_http(settings.http)
+    refuse_open_http(settings.http)
     return settings
 
 
@@ -154,17 +127,3 @@ def load_keys(settings: FederationSettings) -> Keys:
     if (keys.log.name, keys.heartbeat.name, keys.receipts.name) != wanted:
         raise SettingsError("the keys are of another federation than the settings name")
     return keys
-
-
-def _refuse_open_http(http: HttpSettings) -> None:
-    """Refuse an address that others reach: tokens and handles travel there, so TLS belongs before it."""
-    try:
-        loopback = ipaddress.ip_address(http.host).is_loopback
-    except ValueError:
-        loopback = http.host == "localhost"
-    if not loopback and not http.behind_tls_proxy:
-        raise SettingsError(
-            "http.host is reachable from outside: put a TLS proxy before it and set http.behind_tls_proxy"
-        )
-    if not 0 < http.port < 65536:
-        raise SettingsError("http.port is not a port: choose one from 1 to 65535")

@@ -9,21 +9,16 @@ from datetime import datetime
 from typing import Final
 
 import asyncpg
-import msgspec
 import structlog
-from joserfc.errors import JoseError
-from litestar import Litestar, Response, Router
-from litestar.openapi import OpenAPIConfig
-from litestar.openapi.plugins import JsonRenderPlugin
+from litestar import Litestar
 
 from tomoni import times
-from tomoni.auth import TokenIssuer, TokenVerifier, bearer_middleware, closed_by_default, requires
-from tomoni.database import Pool, create_pool
+from tomoni.auth import TokenVerifier, bearer_middleware, closed_by_default, requires
+from tomoni.database import Pool
 from tomoni.eventlog import EventReader, Sequencer, log_routes
-from tomoni.eventlog.wakeup import BROKEN
 from tomoni.health import health_routes
-from tomoni.problems import AnyRequest, Problem, answer, exception_handlers
-from tomoni.secret_files import SecretFileError, read_secret
+from tomoni.secret_files import SecretFileError
+from tomoni.service import describe, exception_handlers, open_pool, open_token_verifier
 from tomoni.settings import SettingsError
 from tomoni_registry.arrangements.api import arrangement_routes
 from tomoni_registry.certificates.api import certificate_routes
@@ -62,8 +57,11 @@ def create_app(town: Town, verifier: TokenVerifier, pool: Pool, signing: Signing
         ],
         guards=[closed_by_default],
         middleware=[bearer_middleware(verifier)],
-        exception_handlers={**exception_handlers, **dict.fromkeys(BROKEN, _on_lost_database)},
-        openapi_config=_openapi(town.code),
+        exception_handlers=exception_handlers,
+        openapi_config=describe(
+            f"Tomoni registry node {town.code}",
+            "Commands and readings of one town's register of partnership certificates.",
+        ),
         request_max_body_size=MAX_BODY_BYTES,
         logging_config=None,
     )
@@ -79,12 +77,12 @@ async def open_registry(
     """
     rules = load_rules(settings)
     async with AsyncExitStack() as stack:
-        pool = await _open_pool(settings)
+        pool = await open_pool(settings.database)
         stack.push_async_callback(pool.close)
         try:
             keyring = Keyring.load(settings.files.key_encryption_keys)
             answers = Answers(pool, keyring, load_key(settings.files.mac_key))
-            verifier = _token_verifier(settings)
+            verifier = open_token_verifier(settings.tokens, settings.folder)
             signing = Signing(settings, pool)
         except SecretFileError as error:
             raise SettingsError(str(error)) from error
@@ -121,42 +119,3 @@ async def _forget_answers(answers: Answers) -> None:
         except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
             log.warning("answers_not_forgotten", error=type(error).__name__)
         await asyncio.sleep(FORGET_EVERY_SECONDS)
-
-
-async def _open_pool(settings: RegistrySettings) -> Pool:
-    try:
-        return await create_pool(settings.database, max_size=16)
-    except (OSError, ValueError, asyncpg.PostgresError) as error:
-        raise SettingsError(f"the database cannot be used: {type(error).__name__}; check `database`") from error
-
-
-def _token_verifier(settings: RegistrySettings) -> TokenVerifier:
-    tokens, folder = settings.tokens, settings.folder
-    try:
-        if tokens.key is not None:
-            read_secret(folder / tokens.key)
-            jwks = TokenIssuer(folder / tokens.key, tokens.issuer).jwks()
-        else:
-            jwks = (folder / (tokens.jwks or "")).read_bytes()
-        return TokenVerifier(jwks, tokens.issuer, tokens.audience)
-    except (OSError, JoseError, msgspec.MsgspecError) as error:
-        raise SettingsError("tokens: the key or key set cannot be read, or is none") from error
-
-
-def _on_lost_database(_: AnyRequest, error: Exception) -> Response[bytes]:
-    log.warning("database_lost", error=type(error).__name__, status=503)
-    return answer(
-        Problem("unavailable", "The database cannot be reached. Send it again with the same Idempotency-Key.")
-    )
-
-
-def _openapi(code: str) -> OpenAPIConfig:
-    return OpenAPIConfig(
-        title=f"Tomoni registry node {code}",
-        version="1",
-        description="Commands and readings of one town's register of partnership certificates.",
-        openapi_router=Router("/schema", route_handlers=[], opt={"public": True}),
-        render_plugins=[JsonRenderPlugin()],
-        create_examples=False,
-        use_handler_docstrings=True,
-    )

@@ -1,45 +1,13 @@
 """The settings of a town's node, made by `tomoni registry init`. The relay has a file of its own."""
 
-import ipaddress
 from pathlib import Path
 
 import msgspec
 
 from tomoni.jurisdictions import JurisdictionError, by_code
+from tomoni.service import HttpSettings, LogSettings, Section, TokenSettings, refuse_open_http
 from tomoni.settings import SettingsError, load
 from tomoni_registry.schemes.rules import Rules, RulesError, parse_rules
-
-
-class Section(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Base of the sections: a key that is not known is a mistake, not a wish."""
-
-
-class HttpSettings(Section, frozen=True, kw_only=True):
-    """Where a process listens."""
-
-    host: str = "127.0.0.1"
-    port: int = 8400
-    behind_tls_proxy: bool = False
-    """Whether something in front speaks TLS, so that another address than loopback is safe."""
-
-
-class TokenSettings(Section, frozen=True, kw_only=True):
-    """Whose tokens are taken: those of the embedded issuer, which has a `key`, or those of a key set (JWKS)."""
-
-    issuer: str
-    audience: str
-    key: Path | None = None
-    jwks: Path | None = None
-
-    def __post_init__(self) -> None:
-        if (self.key is None) == (self.jwks is None):
-            raise ValueError("tokens has either key, the embedded issuer's, or jwks, the key set of another")
-
-
-class LogSettings(Section, frozen=True, kw_only=True):
-    """How often the node signs: a checkpoint soon after an entry, a heartbeat even without one."""
-
-    heartbeat_seconds: float = 60.0
 
 
 class RegistrySettings(Section, frozen=True, kw_only=True):
@@ -52,7 +20,7 @@ class RegistrySettings(Section, frozen=True, kw_only=True):
     database: str
     """Connection string of the node's own role; the owner's is not kept."""
     tokens: TokenSettings
-    http: HttpSettings = HttpSettings()
+    http: HttpSettings = HttpSettings(port=8400)
     log: LogSettings = LogSettings()
 
     @property
@@ -99,7 +67,7 @@ def load_settings(path: Path) -> RegistrySettings:
         by_code(settings.code)
     except JurisdictionError as error:
         raise SettingsError(f"code is wrong: {error}") from error
-    _refuse_open_http(settings.http)
+    refuse_open_http(settings.http)
     return settings
 
 
@@ -115,17 +83,3 @@ def load_rules(settings: RegistrySettings) -> Rules:
     if rules.code != settings.code:
         raise SettingsError(f"the rules {path} are those of {rules.code}, the node is {settings.code}: edit code there")
     return rules
-
-
-def _refuse_open_http(http: HttpSettings) -> None:
-    """Refuse an address that others reach: tokens and handles travel there, so TLS belongs before it."""
-    try:
-        loopback = ipaddress.ip_address(http.host).is_loopback
-    except ValueError:
-        loopback = http.host == "localhost"
-    if not loopback and not http.behind_tls_proxy:
-        raise SettingsError(
-            "http.host is reachable from outside: put a TLS proxy before it and set http.behind_tls_proxy"
-        )
-    if not 0 < http.port < 65536:
-        raise SettingsError("http.port is not a port: choose one from 1 to 65535")

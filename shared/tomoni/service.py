@@ -1,0 +1,124 @@
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false
+# The framework's types of handlers are open.
+"""What our HTTP services have in common: where they listen, whose tokens they take, their pool, their description.
+
+The settings are sections of a service's own settings file; what is not known there is a mistake, not a wish.
+"""
+
+import ipaddress
+from pathlib import Path
+from typing import Annotated
+
+import asyncpg
+import msgspec
+import structlog
+from joserfc.errors import JoseError
+from litestar import Response, Router
+from litestar.openapi import OpenAPIConfig
+from litestar.openapi.plugins import JsonRenderPlugin
+from litestar.types import ExceptionHandlersMap
+
+from tomoni import problems
+from tomoni.auth import TokenIssuer, TokenVerifier
+from tomoni.database import Pool, create_pool
+from tomoni.eventlog.connections import BROKEN
+from tomoni.eventlog.errors import LogUnavailable, OutcomeUnknown
+from tomoni.problems import AnyRequest, Problem
+from tomoni.secret_files import SecretFileError, read_secret
+from tomoni.settings import SettingsError
+
+POOL_SIZE = 16
+_AWAY = (*BROKEN, LogUnavailable, OutcomeUnknown)
+
+log = structlog.get_logger()
+
+
+class Section(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Base of the sections of settings."""
+
+
+class HttpSettings(Section, frozen=True, kw_only=True):
+    """Where a process listens."""
+
+    host: str = "127.0.0.1"
+    port: Annotated[int, msgspec.Meta(gt=0, lt=65536)]
+    behind_tls_proxy: bool = False
+    """Whether something in front speaks TLS, so that another address than loopback is safe."""
+
+
+class TokenSettings(Section, frozen=True, kw_only=True):
+    """Whose tokens are taken: those of the embedded issuer, which has a `key`, or those of a key set (`jwks`)."""
+
+    issuer: str
+    audience: str
+    key: Path | None = None
+    jwks: Path | None = None
+
+    def __post_init__(self) -> None:
+        if (self.key is None) == (self.jwks is None):
+            raise ValueError("tokens has either key, the embedded issuer's, or jwks, the key set of another")
+
+
+class LogSettings(Section, frozen=True, kw_only=True):
+    """How often the log is heard of without an entry."""
+
+    heartbeat_seconds: Annotated[float, msgspec.Meta(gt=0)] = 60.0
+
+
+def refuse_open_http(http: HttpSettings) -> None:
+    """Refuse an address that others reach: tokens and handles travel there, so TLS belongs before it.
+
+    Raises SettingsError.
+    """
+    try:
+        loopback = ipaddress.ip_address(http.host).is_loopback
+    except ValueError:
+        loopback = http.host == "localhost"
+    if not loopback and not http.behind_tls_proxy:
+        raise SettingsError(
+            "http.host is reachable from outside: put a TLS proxy before it and set http.behind_tls_proxy"
+        )
+
+
+def open_token_verifier(tokens: TokenSettings, folder: Path) -> TokenVerifier:
+    """Return what checks tokens; paths are meant from a folder. Raises SettingsError where a file is wrong."""
+    try:
+        if tokens.key is not None:
+            read_secret(folder / tokens.key)
+            jwks = TokenIssuer(folder / tokens.key, tokens.issuer).jwks()
+        else:
+            jwks = (folder / (tokens.jwks or "")).read_bytes()
+        return TokenVerifier(jwks, tokens.issuer, tokens.audience)
+    except (OSError, SecretFileError, JoseError, msgspec.MsgspecError) as error:
+        raise SettingsError(f"tokens: the key or key set cannot be used: {error}") from error
+
+
+async def open_pool(dsn: str) -> Pool:
+    """Return the pool of a service's database; raise SettingsError where it cannot be used, without the password."""
+    try:
+        return await create_pool(dsn, max_size=POOL_SIZE)
+    except (OSError, ValueError, asyncpg.PostgresError) as error:
+        raise SettingsError(f"the database cannot be used: {type(error).__name__}; check `database`") from error
+
+
+def describe(title: str, description: str) -> OpenAPIConfig:
+    """Return the configuration of a service's interface description (OpenAPI 3.1), public at `/schema`."""
+    return OpenAPIConfig(
+        title=title,
+        version="1",
+        description=description,
+        openapi_router=Router("/schema", route_handlers=[], opt={"public": True}),
+        render_plugins=[JsonRenderPlugin()],
+        create_examples=False,
+        use_handler_docstrings=True,
+    )
+
+
+def _on_lost_database(_: AnyRequest, error: Exception) -> Response[bytes]:
+    log.warning("database_lost", error=type(error).__name__, status=503)
+    detail = "The database cannot be reached. Try again in a few seconds, a command with the same Idempotency-Key."
+    return problems.answer(Problem("unavailable", detail, headers={"Retry-After": "2"}))
+
+
+exception_handlers: ExceptionHandlersMap = {**problems.exception_handlers, **dict.fromkeys(_AWAY, _on_lost_database)}
+"""For `Litestar(exception_handlers=…)` of a service with a database."""
