@@ -94,15 +94,21 @@ class Gatherer:
         return await future
 
     async def _run(self) -> None:
-        while self._waiting:
-            taken, self._waiting = self._waiting[: self._most], self._waiting[self._most :]
+        """Answer until nothing waits, over one connection: the pool's cleaning of it costs as much as a query."""
+        while taken := self._take():
             try:
-                found = await look_up(self._pool, [key for key, _ in taken])
+                async with self._pool.acquire() as connection:
+                    while taken:
+                        found = await look_up(connection, [key for key, _ in taken])
+                        for (_, future), one in zip(taken, found, strict=True):
+                            if not future.done():
+                                future.set_result(one)
+                        taken = self._take()
             except Exception as error:  # every waiting request must learn it
                 for _, future in taken:
                     if not future.done():
                         future.set_exception(error)
-            else:
-                for (_, future), one in zip(taken, found, strict=True):
-                    if not future.done():
-                        future.set_result(one)
+
+    def _take(self) -> list[tuple[Key, asyncio.Future[Found]]]:
+        taken, self._waiting = self._waiting[: self._most], self._waiting[self._most :]
+        return taken
