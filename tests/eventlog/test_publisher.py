@@ -357,6 +357,41 @@ async def test_a_tree_changed_behind_the_logs_back_is_not_signed(
     assert [one.size for one in await CheckpointStore(pool).read_from(0)] == [3]
 
 
+async def test_tiles_changed_before_they_are_signed_for_are_not_signed(
+    publisher: CheckpointPublisher, sequencer: Sequencer, log_database: EmbeddedDatabase, pool: Pool
+) -> None:
+    await grow(sequencer, 3)
+    await publisher.publish()
+    await grow(sequencer, 3, 3)
+    await integrate(pool)
+    change = "UPDATE log.tile SET hashes = overlay(hashes PLACING '\\x00'::bytea FROM 32 * 5)"
+    await owner(log_database, UNGUARDED.format("tile", change, "only_grows"))
+    with pytest.raises(CorruptLog, match="root of its entries"):
+        await publisher.publish()
+
+
+@pytest.mark.parametrize(
+    ("change", "error"),
+    [
+        ("UPDATE log.checkpoint SET nodes = overlay(nodes PLACING '\\x00'::bytea FROM 1)", CorruptLog),
+        ("UPDATE log.checkpoint SET note = overlay(note PLACING 'X'::bytea FROM 1)", InvalidCheckpoint),
+        ("UPDATE log.checkpoint SET note = 'junk'", InvalidCheckpoint),
+    ],
+)
+async def test_a_stored_checkpoint_that_was_changed_is_not_given_out(
+    publisher: CheckpointPublisher,
+    sequencer: Sequencer,
+    log_database: EmbeddedDatabase,
+    change: str,
+    error: type[Exception],
+) -> None:
+    await grow(sequencer, 3)
+    await publisher.publish()
+    await owner(log_database, UNGUARDED.format("checkpoint", change, "append_only"))
+    with pytest.raises(error):
+        await publisher.publish()
+
+
 async def test_a_head_behind_the_tiles_is_not_signed(
     publisher: CheckpointPublisher, sequencer: Sequencer, log_database: EmbeddedDatabase, pool: Pool
 ) -> None:
