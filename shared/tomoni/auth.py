@@ -6,10 +6,11 @@ Any OIDC provider's JWKS can be named in the settings; the embedded default issu
 Closed by default: a route that names no scope and is not marked public answers nobody.
 """
 
+import hashlib
 import os
 import secrets
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Awaitable, Callable, Collection
 from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
@@ -31,6 +32,8 @@ SCOPES: tuple[Scope, ...] = get_args(Scope)
 _ALGORITHM = "Ed25519"
 _LEEWAY = 60
 """Seconds by which clocks may differ."""
+_REMEMBERED = 10_000
+"""Tokens remembered as verified; a few hundred bytes each."""
 _HEADERS = {"WWW-Authenticate": "Bearer"}
 
 
@@ -108,25 +111,42 @@ class TokenVerifier:
         self._keys = KeySet.import_key_set(msgspec.json.decode(jwks))
         self._issuer = issuer
         self._audience = audience
+        self._verified: dict[bytes, tuple[Principal, int]] = {}
 
     def verify(self, token: str) -> Principal:
-        """Return who asks; raise Problem `invalid-token` where anything about the token is not as it must be."""
+        """Return who asks; raise Problem `invalid-token` where anything about the token is not as it must be.
+
+        A token that was verified is remembered by its hash, since the signature costs more than the rest of a
+        request; its expiry is looked at each time.
+        """
+        known = hashlib.sha256(token.encode()).digest()
+        found = self._verified.get(known)
+        if found is None:
+            found = self._verify(token)
+            if len(self._verified) >= _REMEMBERED:
+                self._verified.clear()
+            self._verified[known] = found
+        principal, expires = found
+        if expires + _LEEWAY < times.now().timestamp():
+            raise _invalid("The token has expired. Get a new token.")
+        return principal
+
+    def _verify(self, token: str) -> tuple[Principal, int]:
         try:
             claims = msgspec.convert(jwt.decode(token, self._keys, algorithms=[_ALGORITHM]).claims, _Claims)
         except (JoseError, ValueError, msgspec.MsgspecError) as error:
             raise _invalid("The token's signature or form is not valid. Get a new token.") from error
-        if claims.exp + _LEEWAY < times.now().timestamp():
-            raise _invalid("The token has expired. Get a new token.")
         if claims.iss != self._issuer or self._audience not in (
             [claims.aud] if isinstance(claims.aud, str) else claims.aud
         ):
             raise _invalid("The token was issued by or for somebody else. Get a token for this service.")
-        return Principal(
+        principal = Principal(
             subject=claims.sub,
             scopes=frozenset(claims.scope.split()) & frozenset(SCOPES),
             jurisdiction=claims.jurisdiction,
             prefecture=claims.prefecture,
         )
+        return principal, claims.exp
 
 
 def _invalid(detail: str) -> Problem:
@@ -155,11 +175,15 @@ def bearer_middleware(verifier: TokenVerifier) -> DefineMiddleware:
     return DefineMiddleware(type("BearerMiddleware", (_BearerMiddleware,), {"verifier": verifier}))
 
 
-def requires(*scopes: Scope, jurisdiction: str | None = None) -> Callable[[AnyConnection, BaseRouteHandler], None]:
+Guard = Callable[[AnyConnection, BaseRouteHandler], Awaitable[None]]
+"""A coroutine function: a plain one would be run in a thread, which costs more than the rest of a request."""
+
+
+def requires(*scopes: Scope, jurisdiction: str | None = None) -> Guard:
     """Return the guard of a route: one of the scopes, and a token bound to this jurisdiction where one is given."""
     wanted = frozenset(scopes)
 
-    def guard(connection: AnyConnection, _: BaseRouteHandler) -> None:
+    async def guard(connection: AnyConnection, _: BaseRouteHandler) -> None:
         principal = connection.scope.get("user")
         if not isinstance(principal, Principal):
             raise _invalid("This route needs a token: send `Authorization: Bearer <token>`.")
@@ -171,7 +195,7 @@ def requires(*scopes: Scope, jurisdiction: str | None = None) -> Callable[[AnyCo
     return guard
 
 
-def closed_by_default(connection: AnyConnection, handler: BaseRouteHandler) -> None:
+async def closed_by_default(connection: AnyConnection, handler: BaseRouteHandler) -> None:
     """Refuse a route that has no guard of its own and is not marked `opt={"public": True}`; for the application."""
     if not handler.opt.get("public") and not isinstance(connection.scope.get("user"), Principal):
         raise _invalid("This route needs a token: send `Authorization: Bearer <token>`.")

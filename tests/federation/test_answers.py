@@ -70,7 +70,7 @@ async def desk(federation, tmp_path: Path):
     answering = Answering(
         pool=federation.pool,
         gatherer=Gatherer(federation.pool),
-        limit=LookupLimit(60),
+        limit=LookupLimit(60, clock=lambda: 0.0),
         purposes={"emergency": timedelta(days=7), "counter": timedelta(hours=24), "tour": timedelta(seconds=3)},
         clock=lambda: NOW,
     )

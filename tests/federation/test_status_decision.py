@@ -1,9 +1,9 @@
-from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from tomoni_federation.status.decision import Certificate, Document, IssuerView, decide
 

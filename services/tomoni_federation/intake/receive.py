@@ -22,6 +22,7 @@ from tomoni.tlog.merkle import CompactRange
 from tomoni.tlog.note import read_note
 from tomoni.transport.consume import RawMessage
 from tomoni.transport.subjects import Kind
+from tomoni_federation.bulk import execute_many, insert_many
 from tomoni_federation.intake import sql
 from tomoni_federation.intake.assembly import (
     Checked,
@@ -118,13 +119,14 @@ _Take = Callable[[Log, RawMessage, datetime], None]
 
 
 def _take_event(of_log: Log, message: RawMessage, _: datetime) -> None:
-    match message.kind, message.position:
-        case Kind.ENTRY, int(position):
-            take_entry(of_log, position, message.data)
-        case Kind.CHECKPOINT, int():
-            take_checkpoint(of_log, message.data)
-        case _:
-            of_log.junk += 1
+    if message.position is None:
+        of_log.junk += 1
+    elif message.kind is Kind.ENTRY:
+        take_entry(of_log, message.position, message.data)
+    elif message.kind is Kind.CHECKPOINT:
+        take_checkpoint(of_log, message.data)
+    else:
+        of_log.junk += 1
 
 
 def _take_heartbeat(of_log: Log, message: RawMessage, now: datetime) -> None:
@@ -181,10 +183,10 @@ async def _store(connection: Connection, logs: Sequence[Log], receipts: Mapping[
     ]
     grown = [(one.code, one.range.size, one.range.to_bytes()) for one in logs if one.proven]
     keys = [(one.code, key.from_size, key.log_key) for one in logs for key in one.keys if key.from_size > one.first]
-    await _each(connection, sql.INSERT_ENTRIES, entries)
-    await _each(connection, sql.INSERT_CHECKPOINTS, checkpoints)
-    await _each(connection, sql.GROW_LOGS, grown)
-    await _each(connection, sql.INSERT_KEYS, keys)
+    await insert_many(connection, *sql.ENTRIES, entries)
+    await execute_many(connection, sql.INSERT_CHECKPOINTS, checkpoints)
+    await execute_many(connection, sql.GROW_LOGS, grown)
+    await execute_many(connection, sql.INSERT_KEYS, keys)
     await _remember(connection, logs)
 
 
@@ -200,9 +202,9 @@ async def _remember(connection: Connection, logs: Sequence[Log]) -> None:
     provisional = [(one.code, position, data) for one in logs for position, data in one.provisional.items()]
     awaited = [(one.code, each.size, each.note) for one in logs for each in one.awaited.values()]
     heartbeats = [(one.code, each.size, each.as_of, each.note, False) for one in logs for each in one.heartbeats]
-    await _each(connection, sql.INSERT_PROVISIONAL, provisional)
-    await _each(connection, sql.INSERT_AWAITED, awaited)
-    await _each(connection, sql.INSERT_HEARTBEATS, heartbeats)
+    await execute_many(connection, sql.INSERT_PROVISIONAL, provisional)
+    await execute_many(connection, sql.INSERT_AWAITED, awaited)
+    await execute_many(connection, sql.INSERT_HEARTBEATS, heartbeats)
 
 
 async def _settle(connection: Connection, logs: Iterable[Log]) -> list[str]:
@@ -220,7 +222,7 @@ async def _settle(connection: Connection, logs: Iterable[Log]) -> list[str]:
             await accuse_pair(connection, one.code, pair.first, pair.second)
             contradicted.append(one.code)
     if fresh:
-        await _each(connection, sql.INSERT_HEARTBEATS, fresh)
+        await execute_many(connection, sql.INSERT_HEARTBEATS, fresh)
         codes = sorted({row[0] for row in fresh})
         await connection.execute(sql.LOCK_CURSORS, PROJECTION, VERSION, codes)
         await connection.execute(sql.FRESHEN, PROJECTION, VERSION, codes)
@@ -240,7 +242,7 @@ async def _root_at(connection: Connection, one: Log, claim: Claim) -> bytes:
     root = (await tree.range_at(connection, one.code, claim.size)).root()
     if root == claim.root:  # so that sending it again and again costs the sender's time and not ours
         rows = [(one.code, claim.size, root, claim.note, None, times.now())]
-        await _each(connection, sql.INSERT_CHECKPOINTS, rows)
+        await execute_many(connection, sql.INSERT_CHECKPOINTS, rows)
     return root
 
 
@@ -262,8 +264,3 @@ def _report(
         CONTRADICTIONS.inc()
         log.error("log_contradicts_itself", code=code)
     return Received(tuple(receipts.values()), proven, tuple(contradicted))
-
-
-async def _each(connection: Connection, statement: str, rows: Sequence[tuple[object, ...]]) -> None:
-    if rows:
-        await connection.execute(statement, *[list(column) for column in zip(*rows, strict=True)])

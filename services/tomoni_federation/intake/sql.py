@@ -24,10 +24,8 @@ SELECT log, size, as_of, note FROM mirror.heartbeat
 WHERE log = ANY($1::text[]) AND NOT proven ORDER BY log, size, as_of
 """
 
-INSERT_ENTRIES: Final = """
-INSERT INTO mirror.entry (log, position, data, leaf)
-SELECT * FROM unnest($1::text[], $2::bigint[], $3::bytea[], $4::bytea[])
-"""
+ENTRIES: Final = ("mirror.entry", "log, position, data, leaf", "text, bigint, bytea, bytea")
+"""Table, columns and their types."""
 
 INSERT_CHECKPOINTS: Final = """
 INSERT INTO mirror.checkpoint (log, size, root, note, receipt, proven_at)

@@ -14,6 +14,7 @@ import structlog
 from prometheus_client import Counter
 
 from tomoni.database import Connection, Pool
+from tomoni_federation.bulk import columns, execute_many
 from tomoni_federation.mirror.evidence import accuse_entry
 from tomoni_federation.projections import sql
 from tomoni_federation.projections.certificates import CertificateRow, as_row
@@ -127,7 +128,7 @@ def _share(behind: Sequence[tuple[str, int, int]], budget: int) -> list[tuple[st
 
 
 async def _read(connection: Connection, wanted: Sequence[tuple[str, int, int]]) -> dict[str, list[Decoded]]:
-    rows = await connection.fetch(sql.ENTRIES, *_columns(wanted))
+    rows = await connection.fetch(sql.ENTRIES, *columns(wanted))
     by_log: defaultdict[str, list[tuple[int, bytes]]] = defaultdict(list)
     for code, position, data in rows:
         by_log[code].append((position, data))
@@ -148,14 +149,14 @@ async def _priors(connection: Connection, entries: dict[str, list[Decoded]], *, 
         documents.extend((code, document) for document in touched[1])
         streams.extend((code, subject) for subject in touched[2])
     if certificates:
-        for row in await connection.fetch(sql.CERTIFICATES, *_columns(certificates)):
+        for row in await connection.fetch(sql.CERTIFICATES, *columns(certificates)):
             certificate = CertificateRow(*row.values())
             priors[certificate.log].certificates[certificate.certificate] = certificate
     if documents:
-        for code, document in await connection.fetch(sql.DOCUMENTS, *_columns(documents)):
+        for code, document in await connection.fetch(sql.DOCUMENTS, *columns(documents)):
             priors[code].documents.add(document)
     if streams:
-        for code, subject, version, unknown in await connection.fetch(sql.STREAMS, *_columns(streams)):
+        for code, subject, version, unknown in await connection.fetch(sql.STREAMS, *columns(streams)):
             priors[code].streams[subject] = Stream(version, unknown)
     return priors
 
@@ -167,30 +168,21 @@ async def _write(connection: Connection, changes: Sequence[Changes]) -> None:
     streams = [(c.log, subject, s.version, s.unknown) for c in changes for subject, s in c.streams.items()]
     arrangements = [row for change in changes for row in change.arrangements]
     await _copy(connection, "certificate", CertificateRow.__slots__, new)
-    await _each(connection, sql.UPDATE_CERTIFICATES, changed)
+    await execute_many(connection, sql.UPDATE_CERTIFICATES, changed)
     await _copy(connection, "document", ("log", "document", "certificate"), documents)
-    await _each(connection, sql.UPSERT_STREAMS, streams)
+    await execute_many(connection, sql.UPSERT_STREAMS, streams)
     if arrangements:  # arrays within arrays of different lengths cannot be unnested; there are few of them
         await connection.executemany(sql.INSERT_ARRANGEMENT, arrangements)
-    await _each(connection, sql.WITHDRAW_ARRANGEMENTS, [row for c in changes for row in c.withdrawals])
-    await _each(connection, sql.INSERT_MEMBERSHIPS, [row for c in changes for row in c.memberships])
+    await execute_many(connection, sql.WITHDRAW_ARRANGEMENTS, [row for c in changes for row in c.withdrawals])
+    await execute_many(connection, sql.INSERT_MEMBERSHIPS, [row for c in changes for row in c.memberships])
     cursors = [
         (c.log, c.position, c.fault.reason if c.fault else None, c.unknown, c.missing_unknown)
         for c in sorted(changes, key=lambda change: change.log)
     ]
-    await connection.execute(sql.MOVE_CURSORS, sql.PROJECTION, sql.VERSION, *_columns(cursors))
+    await connection.execute(sql.MOVE_CURSORS, sql.PROJECTION, sql.VERSION, *columns(cursors))
 
 
-async def _copy(connection: Connection, table: str, columns: Sequence[str], rows: Sequence[Row]) -> None:
+async def _copy(connection: Connection, table: str, columns: Iterable[str], rows: Sequence[Row]) -> None:
     """Add rows by COPY: the driver looks at every element of an array several times, which took half of the time."""
     if rows:
-        await connection.copy_records_to_table(table, schema_name="projection", columns=columns, records=rows)
-
-
-async def _each(connection: Connection, statement: str, rows: Sequence[Row]) -> None:
-    if rows:
-        await connection.execute(statement, *_columns(rows))
-
-
-def _columns(rows: Sequence[Row]) -> list[list[object]]:
-    return [list(column) for column in zip(*rows, strict=True)]
+        await connection.copy_records_to_table(table, schema_name="projection", columns=list(columns), records=rows)

@@ -58,27 +58,25 @@ CROSS JOIN LATERAL (
 ) AS s
 """
 
-_CERTIFICATE_ARRAYS: Final = """unnest($1::text[], $2::uuid[], $3::integer[], $4::text[], $5::bytea[], $6::date[],
-    $7::date[], $8::date[], $9::text[], $10::date[], $11::boolean[], $12::bigint[], $13::bigint[])"""
+NEW_CERTIFICATES: Final = (
+    "projection.certificate",
+    "log, certificate, version, kind, document, certified_on, conditional_until, confirmed_on, effect, effective_on, "
+    "unknown, first_position, last_position",
+    "text, uuid, integer, text, bytea, date, date, date, text, date, boolean, bigint, bigint",
+)
+"""Table, columns and their types."""
 
-INSERT_CERTIFICATES: Final = f"""
-INSERT INTO projection.certificate (log, certificate, version, kind, document, certified_on, conditional_until,
-    confirmed_on, effect, effective_on, unknown, first_position, last_position)
-SELECT * FROM {_CERTIFICATE_ARRAYS}
-"""  # noqa: S608  # no text but ours
+NEW_DOCUMENTS: Final = ("projection.document", "log, document, certificate", "text, bytea, uuid")
 
-UPDATE_CERTIFICATES: Final = f"""
+UPDATE_CERTIFICATES: Final = """
 UPDATE projection.certificate c SET version = n.version, document = n.document, certified_on = n.certified_on,
     conditional_until = n.conditional_until, confirmed_on = n.confirmed_on, effect = n.effect,
     effective_on = n.effective_on, unknown = n.unknown, last_position = n.last_position
-FROM {_CERTIFICATE_ARRAYS} AS n (log, certificate, version, kind, document, certified_on, conditional_until,
-    confirmed_on, effect, effective_on, unknown, first_position, last_position)
+FROM unnest($1::text[], $2::uuid[], $3::integer[], $4::text[], $5::bytea[], $6::date[], $7::date[], $8::date[],
+    $9::text[], $10::date[], $11::boolean[], $12::bigint[], $13::bigint[])
+    AS n (log, certificate, version, kind, document, certified_on, conditional_until, confirmed_on, effect,
+        effective_on, unknown, first_position, last_position)
 WHERE c.log = n.log AND c.certificate = n.certificate
-"""  # noqa: S608  # no text but ours
-
-INSERT_DOCUMENTS: Final = """
-INSERT INTO projection.document (log, document, certificate)
-SELECT * FROM unnest($1::text[], $2::bytea[], $3::uuid[])
 """
 
 UPSERT_STREAMS: Final = """

@@ -2,14 +2,13 @@
 # The framework's types of handlers are open.
 """The log over HTTP, as any C2SP tlog-tiles client reads it, up to the newest signed checkpoint and never beyond."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 from litestar import Response, get
 from litestar.handlers import HTTPRouteHandler
-from litestar.handlers.base import BaseRouteHandler
 from litestar.params import FromPath
 
-from tomoni.auth import AnyConnection
+from tomoni.auth import Guard
 from tomoni.database import Pool
 from tomoni.eventlog.checkpoints import CheckpointStore
 from tomoni.eventlog.reader import EventReader
@@ -20,9 +19,6 @@ from tomoni.tlog.tiles import TILE_WIDTH, EntryBundle, Tile, TileError, encode_b
 
 IMMUTABLE = {"Cache-Control": "private, max-age=31536000, immutable"}
 """What a tile or bundle holds at a width never changes. Private: a log's size is its town's secret."""
-
-Guard = Callable[[AnyConnection, BaseRouteHandler], None]
-"""What `tomoni.auth.requires` returns."""
 
 FRESH = {"Cache-Control": "private, no-cache"}
 
