@@ -14,7 +14,9 @@ _SECRET_LENGTH = 16
 _CHECK_MODULUS = 1021
 """The largest prime below 32²: every single wrong character and every swap of neighbours changes the remainder."""
 
-_VALUES = {character: value for value, character in enumerate(ALPHABET)}
+_CHARACTERS = frozenset(ALPHABET)
+_TO_BASE32 = str.maketrans(ALPHABET, "0123456789abcdefghijklmnopqrstuv")
+"""To the digits that `int` reads."""
 _FORGIVEN = str.maketrans({"O": "0", "I": "1", "L": "1", "-": None, " ": None, "\u3000": None, "\u2010": None})
 _DOMAIN = b"tomoni-document-v1"
 
@@ -34,7 +36,7 @@ def parse_handle(text: str) -> str:
     handle = text.strip().upper().translate(_FORGIVEN)
     if len(handle) != HANDLE_LENGTH:
         raise HandleError(f"a handle has {HANDLE_LENGTH} characters, not counting hyphens and spaces")
-    if any(character not in _VALUES for character in handle):
+    if not _CHARACTERS.issuperset(handle):
         raise HandleError("a handle has only digits and letters other than I, L, O and U")
     if _check_characters(handle[:_SECRET_LENGTH]) != handle[_SECRET_LENGTH:]:
         raise HandleError("the check characters do not match: the handle is mistyped somewhere")
@@ -52,8 +54,6 @@ def document_hash(issuer: str, handle: str) -> str:
 
 
 def _check_characters(body: str) -> str:
-    number = 0
-    for character in body:
-        number = number * 32 + _VALUES[character]
+    number = int(body.translate(_TO_BASE32), 32)
     high, low = divmod(number % _CHECK_MODULUS, 32)
     return ALPHABET[high] + ALPHABET[low]

@@ -55,13 +55,13 @@ def by_code(code: str) -> Jurisdiction:
     UnknownCodeError where there is no such code or the text is no code. Such a text is not repeated: it may be a
     secret pasted into the wrong field.
     """
+    found = _jurisdictions_by_code().get(code)
+    if found is not None:
+        return found
     if len(code) != 6 or not (code.isascii() and code.isdigit()):
         raise UnknownCodeError("a code has six digits, such as 131130 (渋谷区): look it up by name")
     if check_digit(code[:5]) != code[5]:
         raise CheckDigitError(_explain_check_digit(code))
-    found = _jurisdictions_by_code().get(code)
-    if found is not None:
-        return found
     ward = _wards_by_code().get(code)
     if ward is not None:
         raise OrdinaryWardError(_explain_ward(ward), (ward.city,))
