@@ -4,9 +4,10 @@ An outage costs availability and never a trust decision: what is older than the 
 and so is `not-found` from a stale log. Days begin at midnight in Japan.
 """
 
-from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from typing import Literal
+
+import msgspec
 
 from tomoni.times import day_in_japan, midnight_in_japan
 
@@ -25,8 +26,7 @@ Reason = Literal[
 """Why a status is unknown."""
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Certificate:
+class Certificate(msgspec.Struct, frozen=True, kw_only=True):
     """What the read model holds of a certificate; days are days in Japan."""
 
     kind: str
@@ -44,8 +44,7 @@ class Certificate:
     last_position: int
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Document:
+class Document(msgspec.Struct, frozen=True, kw_only=True):
     """A document found in the read model, with its certificate."""
 
     certificate: Certificate
@@ -53,8 +52,7 @@ class Document:
     """False once another document was issued in its place."""
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class IssuerView:
+class IssuerView(msgspec.Struct, frozen=True, kw_only=True):
     """What is known of an issuer's log in the snapshot the document was read in."""
 
     state: str | None
@@ -68,8 +66,7 @@ class IssuerView:
     """An event of an unknown type is about a certificate: a document not found may be one it issued."""
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Answer:
+class Answer(msgspec.Struct, frozen=True, kw_only=True):
     """The status, how fresh it is, and where it is unknown why, with what was last proven."""
 
     status: Status

@@ -11,15 +11,19 @@ from tomoni_federation.projections.sql import PROJECTION, VERSION
 from tomoni_federation.status.decision import Certificate, Document, IssuerView
 
 LOOKUP: Final = """
-SELECT w.n, l.state, c.fresh_as_of, c.halted IS NOT NULL AS halted, c.unknown, c.missing_unknown,
+SELECT w.n, w.log, i.state, i.fresh_as_of, i.halted, i.unknown, i.missing_unknown,
     k.kind, k.certified_on, k.conditional_until, k.confirmed_on, k.effect, k.effective_on,
     k.unknown AS certificate_unknown, k.first_position, k.last_position, k.document = w.document AS current
 FROM unnest($3::text[], $4::bytea[]) WITH ORDINALITY AS w (log, document, n)
-LEFT JOIN LATERAL (SELECT state FROM mirror.log WHERE log = w.log LIMIT 1) AS l ON true
-LEFT JOIN LATERAL (
-    SELECT fresh_as_of, halted, unknown, missing_unknown FROM projection.cursor
-    WHERE projection = $1 AND version = $2 AND log = w.log LIMIT 1
-) AS c ON true
+LEFT JOIN (
+    SELECT o.log, l.state, c.fresh_as_of, c.halted IS NOT NULL AS halted, c.unknown, c.missing_unknown
+    FROM (SELECT DISTINCT log FROM unnest($3::text[]) AS log) AS o
+    LEFT JOIN LATERAL (SELECT state FROM mirror.log WHERE log = o.log LIMIT 1) AS l ON true
+    LEFT JOIN LATERAL (
+        SELECT fresh_as_of, halted, unknown, missing_unknown FROM projection.cursor
+        WHERE projection = $1 AND version = $2 AND log = o.log LIMIT 1
+    ) AS c ON true
+) AS i ON i.log = w.log
 LEFT JOIN LATERAL (
     SELECT certificate FROM projection.document WHERE log = w.log AND document = w.document LIMIT 1
 ) AS d ON true
@@ -37,8 +41,12 @@ async def look_up(connection: Connection | Pool, keys: Sequence[Key]) -> list[Fo
     """Return for each key what the read model has, all from one snapshot."""
     issuers, documents = [key[0] for key in keys], [key[1] for key in keys]
     found: list[Found] = [(None, IssuerView(state=None))] * len(keys)
+    views: dict[str, IssuerView] = {}
     for row in await connection.fetch(LOOKUP, PROJECTION, VERSION, issuers, documents):
-        found[row["n"] - 1] = (_document(row), _issuer(row))
+        view = views.get(row["log"])
+        if view is None:
+            view = views[row["log"]] = _issuer(row)
+        found[row["n"] - 1] = (_document(row), view)
     return found
 
 
