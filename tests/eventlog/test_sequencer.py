@@ -77,6 +77,19 @@ async def test_a_conflict_leaves_the_neighbours_alone(
     assert await reader.head() == 1 + stored
 
 
+async def test_commands_on_one_stream_with_companions_are_judged_one_after_the_other(
+    sequencer: Sequencer, reader: EventReader, pool: Pool
+) -> None:
+    commands = [command("same", companions=[beside(uuid.uuid4())]) for _ in range(5)]
+    commands += [command(f"s/{n}", companions=[beside(uuid.uuid4())]) for n in range(5)]
+    commands.append(command("same", 2, companions=[beside(uuid.uuid4())]))
+    async with asyncio.timeout(20):
+        results = await asyncio.gather(*(sequencer.append(one) for one in commands), return_exceptions=True)
+    conflicts = [result for result in results if isinstance(result, VersionConflict)]
+    assert [(conflict.expected, conflict.actual) for conflict in conflicts][:4] == [(0, 1)] * 4
+    assert await reader.head() == len(results) - len(conflicts) == await pool.fetchval("SELECT count(*) FROM beside")
+
+
 async def test_a_stream_that_is_only_read_must_be_at_its_version_too(sequencer: Sequencer, reader: EventReader) -> None:
     await sequencer.append(command("scheme"))
     await sequencer.append(command("certificate/1", reads={"scheme": 1}))

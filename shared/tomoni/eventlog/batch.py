@@ -122,18 +122,12 @@ def read_outcomes(rows: Sequence[asyncpg.Record], batch: Sequence[Prepared]) -> 
     return finished
 
 
-def undone(outcomes: Sequence[Outcome], check_only: Sequence[bool]) -> list[Outcome]:
-    """Return which outcomes stand although the call was rolled back.
+def undone(outcomes: Sequence[Outcome]) -> list[Outcome]:
+    """Return which outcomes stand although the call was rolled back, none of its commands being only checked.
 
-    What was stored before it stays stored, and a version that had passed stays passed. What it appended is gone, and
-    with it the ground of a judgement after it.
+    What was stored before it stays stored, and a version that had passed stays passed. What it appended is gone.
     """
-    return [
-        outcome
-        if (isinstance(outcome, Appended) and outcome.already) or not (checked or isinstance(outcome, Appended))
-        else Again()
-        for outcome, checked in zip(outcomes, check_only, strict=True)
-    ]
+    return [Again() if isinstance(outcome, Appended) and not outcome.already else outcome for outcome in outcomes]
 
 
 def companion_groups(batch: Sequence[Prepared]) -> list[tuple[str, list[tuple[object, ...]]]]:

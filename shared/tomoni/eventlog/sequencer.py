@@ -188,31 +188,32 @@ class Sequencer:
         stored, or not. A mere look-up on a new connection could miss a commit that is still under way.
         """
         connection = await self._connect()
+        deferred: list[_Pending] = []
+        if any(pending.prepared.command.companions for pending in batch):
+            batch, deferred = _separate(batch)
         prepared = [pending.prepared for pending in batch]
-        arguments = BatchArguments.of(prepared)
         for pending in batch:
             pending.sent = True
         if any(one.command.companions for one in prepared):
-            outcomes = await self._append_with_companions(connection, prepared, arguments)
+            outcomes = await self._append_with_companions(connection, prepared)
         else:
-            rows = await connection.fetch(APPEND, *arguments.as_tuple(), timeout=self._timeout)
+            rows = await connection.fetch(APPEND, *BatchArguments.of(prepared).as_tuple(), timeout=self._timeout)
             outcomes = read_outcomes(rows, prepared)
-        return self._answer(batch, outcomes)
+        return self._answer(batch, outcomes) + deferred
 
-    async def _append_with_companions(
-        self, connection: PoolConnection, prepared: Sequence[Prepared], arguments: BatchArguments
-    ) -> list[Outcome]:
+    async def _append_with_companions(self, connection: PoolConnection, prepared: Sequence[Prepared]) -> list[Outcome]:
         """Run companions and append in one transaction; where not every command was appended, undo all of it.
 
         The companions come first: one that waits for another transaction must not hold the head's lock meanwhile. A
         command alone is appended first, so that a repeated command is told from one whose companion fails.
         """
         alone = len(prepared) == 1
+        arguments = BatchArguments.of(prepared).as_tuple()
         await connection.execute("BEGIN", timeout=self._timeout)
         try:
             if not alone:
                 await self._run_companions(connection, prepared)
-            rows = await connection.fetch(APPEND, *arguments.as_tuple(), timeout=self._timeout)
+            rows = await connection.fetch(APPEND, *arguments, timeout=self._timeout)
             outcomes = read_outcomes(rows, prepared)
             complete = all(isinstance(outcome, Appended) and not outcome.already for outcome in outcomes)
             if complete and alone:
@@ -222,7 +223,7 @@ class Sequencer:
                 await connection.execute("ROLLBACK", timeout=self._timeout)
             raise
         await connection.execute("COMMIT" if complete else "ROLLBACK", timeout=self._timeout)
-        return outcomes if complete else undone(outcomes, arguments.check_only)
+        return outcomes if complete else undone(outcomes)
 
     async def _run_companions(self, connection: PoolConnection, prepared: Sequence[Prepared]) -> None:
         for sql, arguments in companion_groups(prepared):
@@ -286,3 +287,14 @@ class Sequencer:
         connection, self._connection = self._connection, None
         if connection is not None:
             await part_with(self._pool, connection)
+
+
+def _separate(batch: Sequence[_Pending]) -> tuple[list[_Pending], list[_Pending]]:
+    """Part a batch into commands that can all be appended together and those whose streams one of them writes.
+
+    With companions a batch is appended whole or undone whole. A command that is only checked would never let it be
+    whole, and the batch would be sent and undone for ever; so it waits for the next one.
+    """
+    check_only = BatchArguments.of([pending.prepared for pending in batch]).check_only
+    together = [pending for pending, checked in zip(batch, check_only, strict=True) if not checked]
+    return together, [pending for pending, checked in zip(batch, check_only, strict=True) if checked]
