@@ -150,7 +150,7 @@ async def test_a_lost_disk_gets_its_streams_back_empty(tmp_path):
         async def empty_again() -> None:
             async with Connection(endpoint(hub, seed)) as connection:
                 await connection.wait_connected(30)
-                while await publish_one(connection, events_subject(CODE), MESSAGE, 0) != Committed(1):  # noqa: ASYNC110
+                while await publish_one(connection, events_subject(CODE), MESSAGE, 0) != Committed(1):
                     await asyncio.sleep(0.1)
 
         await asyncio.wait_for(empty_again(), 60)

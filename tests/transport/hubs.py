@@ -99,14 +99,14 @@ def entries(first: int, count: int) -> list[Outgoing]:
 async def eventually(condition: Callable[[], bool], within: float = 30.0) -> None:
     """Wait for a condition; the limit only says when to give up."""
     async with asyncio.timeout(within):
-        while not condition():  # noqa: ASYNC110  # the condition lies in another process
+        while not condition():  # the condition lies in another process
             await asyncio.sleep(0.01)
 
 
 async def until(look: Callable[[], Awaitable[bool]], within: float = 60.0) -> None:
     """Wait for what has to be asked for; the limit only says when to give up."""
     async with asyncio.timeout(within):
-        while not await look():  # noqa: ASYNC110  # the answer lies in another process
+        while not await look():  # the answer lies in another process
             await asyncio.sleep(0.05)
 
 
