@@ -1,5 +1,6 @@
 """Fixtures that every part shares: one PostgreSQL cluster a test process, a fresh database a test."""
 
+import os
 import shutil
 import tempfile
 import uuid
@@ -7,8 +8,14 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from tomoni_cli.embedded.postgres import EmbeddedDatabase, EmbeddedPostgres
+
+# Where a change is judged, the same examples every time; elsewhere new ones, which find what nobody thought of.
+settings.register_profile("judged", derandomize=True, deadline=None)
+settings.register_profile("searching", deadline=None)
+settings.load_profile("judged" if os.environ.get("CI") else "searching")
 
 
 @pytest.fixture(scope="session")
