@@ -57,5 +57,7 @@ def as_table(rows: list[Row]) -> Table:
     for row in rows:
         colour = "green" if row.ratio >= row.reach else "red"
         ratio = f"[{colour}]{row.ratio:.2f}[/]"
-        table.add_row(row.name, f"{row.value:,.0f}", f"{row.limit:,.0f}", row.unit, ratio, f"{row.reach:.2f}")
+        digits = 1 if row.unit == "ms" else 0
+        value, limit = f"{row.value:,.{digits}f}", f"{row.limit:,.{digits}f}"
+        table.add_row(row.name, value, limit, row.unit, ratio, f"{row.reach:.2f}")
     return table

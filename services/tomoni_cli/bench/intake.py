@@ -10,12 +10,14 @@ from pathlib import Path
 from typing import Final
 
 from tomoni.database import Pool, create_pool
+from tomoni.server import calm_collector
 from tomoni.tlog.checkpoint import Checkpoint, sign_checkpoint
 from tomoni.tlog.cosignature import generate_cosigner
 from tomoni.tlog.merkle import CompactRange, leaf_hashes
 from tomoni.tlog.note import Signer, generate_signer
 from tomoni.transport.consume import RawMessage
 from tomoni.transport.subjects import Kind
+from tomoni_cli.bench import visible
 from tomoni_cli.bench.rows import Row, compare
 from tomoni_cli.bench.samples import FEDERATION, issued_entries
 from tomoni_cli.embedded.postgres import EmbeddedPostgres
@@ -60,6 +62,7 @@ async def run(folder: Path, entries: int) -> list[Row]:
     towns = _make_towns(entries)
     total = sum(len(town.entries) for town in towns)
     batches = list(_batches(towns))
+    calm_collector()  # as every service does at its start
     rows: list[RowsByTable] = []
     names = (f"bench_{number}" for number in itertools.count())
     with EmbeddedPostgres(folder / "postgres") as server:
@@ -77,7 +80,8 @@ async def run(folder: Path, entries: int) -> list[Row]:
                 return total / await _copy(pool, rows)
 
         name = "intake: receive, prove, project"
-        return [await compare(name, ours, limit, reach=0.35, unit="entries/s", rounds=ROUNDS)]
+        taken_in = await compare(name, ours, limit, reach=0.35, unit="entries/s", rounds=ROUNDS)
+    return [taken_in, *await visible.run(folder / "visible", entries)]
 
 
 @asynccontextmanager

@@ -1,0 +1,214 @@
+"""Row `commit to visible`: from a town's command to the federation's read model, against the bare steps on the way.
+
+Node, relay and federation are the real ones; they share one process and one PostgreSQL server.
+"""
+
+import asyncio
+import itertools
+import time
+import uuid
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from pathlib import Path
+from typing import Final
+
+import asyncpg
+from nats.aio.client import Client
+
+from tomoni import eventlog
+from tomoni.database import Pool, create_pool, migrate
+from tomoni.eventlog import Append, CheckpointPublisher, FixedKeys, LastWord, NewEntry, Sequencer
+from tomoni.tlog.cosignature import Cosigner, generate_cosigner
+from tomoni.tlog.note import generate_signer
+from tomoni.transport import Connection, events_subject
+from tomoni_cli.bench.rows import Row, median_row
+from tomoni_cli.bench.samples import FEDERATION, certificate_subject, issued_entry
+from tomoni_cli.embedded.nats import EmbeddedNats
+from tomoni_cli.embedded.postgres import EmbeddedPostgres
+from tomoni_federation.admissions.office import Office
+from tomoni_federation.intake.receive import Receiver
+from tomoni_federation.intake.work import Work
+from tomoni_federation.projections.project import Projector
+from tomoni_federation.schema import prepare
+from tomoni_registry import relay
+from tomoni_registry.relay.process import Relay
+from tomoni_registry.relay.settings import HubConnection, RelaySettings, hub_endpoint
+
+CODE: Final = "131130"
+ORIGIN: Final = f"{FEDERATION}/{CODE}"
+PER_SECOND: Final = 100
+MOST: Final = 500
+"""Events of a round: five seconds."""
+ROUNDS: Final = 3
+LOST_SECONDS: Final = 60
+
+BareSteps = Callable[[int], Awaitable[float]]
+
+
+async def run(folder: Path, entries: int) -> list[Row]:
+    """Commit events at a steady pace and see when each is in the read model; then take the bare steps at that pace."""
+    count = min(entries, MOST)
+    async with AsyncExitStack() as stack:
+        server = stack.enter_context(EmbeddedPostgres(folder / "postgres"))
+        hub = await stack.enter_async_context(EmbeddedNats(folder / "nats", [CODE]))
+        bare_hub = await stack.enter_async_context(EmbeddedNats(folder / "bare", [CODE]))
+        system = await stack.enter_async_context(_running_system(folder, server, hub))
+        bare = await stack.enter_async_context(_bare_steps(server, bare_hub))
+        pairs = [(await system.waits(count), await bare(count)) for _ in range(ROUNDS)]
+    name = f"commit to visible, p99 at {PER_SECOND}/s"
+    return [median_row(name, pairs, reach=0.33, unit="ms", less_is_better=True)]
+
+
+class _Watched(Projector):
+    """A projector that notes when each entry of the one log became visible: when its transaction was committed."""
+
+    def __init__(self, pool: Pool) -> None:
+        super().__init__(pool, FEDERATION)
+        self.visible_at: list[float] = []
+        self.stepped = asyncio.Event()
+
+    async def step(self) -> int:
+        count = await super().step()
+        self.visible_at.extend([time.perf_counter()] * count)
+        self.stepped.set()
+        return count
+
+
+class _System:
+    """A town and the federation, as far as commands go in and rows become visible."""
+
+    def __init__(self, sequencer: Sequencer, projector: _Watched) -> None:
+        self._sequencer = sequencer
+        self._projector = projector
+        self._numbers = itertools.count()
+
+    async def waits(self, count: int) -> float:
+        """Commit events at the pace; return the 99th percentile of what it took until each was visible, in ms."""
+        called_at: dict[int, float] = {}
+
+        async def commit(command: Append) -> None:
+            called = time.perf_counter()
+            called_at[(await self._sequencer.append(command)).first] = called
+
+        commands = [_command(next(self._numbers)) for _ in range(count)]
+        async with asyncio.TaskGroup() as group:
+            async for number in _paced(count):
+                group.create_task(commit(commands[number]))
+        async with asyncio.timeout(LOST_SECONDS):
+            while len(self._projector.visible_at) <= max(called_at):
+                self._projector.stepped.clear()
+                await self._projector.stepped.wait()
+        return _p99([self._projector.visible_at[position] - called for position, called in called_at.items()])
+
+
+@asynccontextmanager
+async def _running_system(folder: Path, server: EmbeddedPostgres, hub: EmbeddedNats) -> AsyncGenerator[_System]:
+    log_key, heartbeat_key = generate_signer(ORIGIN), generate_cosigner(f"{ORIGIN}/heartbeat")
+    receipts_key = generate_cosigner(f"{FEDERATION}/receipts")
+    async with AsyncExitStack() as stack:
+        town = await _town_pool(stack, server)
+        sequencer = await stack.enter_async_context(Sequencer(town))
+        last_word = LastWord(folder / "last-checkpoint")
+        publisher = CheckpointPublisher(town, ORIGIN, FixedKeys(log_key), heartbeat_key, last_word)
+        await publisher.check()
+        carrier = await _relay(stack, folder, town, hub, receipts_key)
+        federation = await _federation_pool(stack, server, log_key.vkey, heartbeat_key.verifier.vkey)
+        projector = _Watched(federation)
+        connection = await stack.enter_async_context(Connection(hub.federation_endpoint()))
+        office = Office(federation, await stack.enter_async_context(Sequencer(federation)), FEDERATION)
+        work = Work(federation, connection, Receiver(federation, FEDERATION, receipts_key), projector, office)
+        loops = [asyncio.create_task(loop) for loop in (publisher.run(), carrier.run(), work.run())]
+        try:
+            yield _System(sequencer, projector)
+        finally:
+            for loop in loops:
+                loop.cancel()
+            for loop in loops:
+                with suppress(asyncio.CancelledError):
+                    await loop
+
+
+async def _town_pool(stack: AsyncExitStack, server: EmbeddedPostgres) -> Pool:
+    dsn = server.create_database("town").owner_dsn
+    for service, migrations in (("log", eventlog.MIGRATIONS), ("relay", relay.MIGRATIONS)):
+        await migrate(dsn, service, [migrations])
+    pool = await create_pool(dsn)
+    stack.push_async_callback(pool.close)
+    return pool
+
+
+async def _federation_pool(stack: AsyncExitStack, server: EmbeddedPostgres, log_key: str, heartbeat_key: str) -> Pool:
+    dsn = server.create_database("federation").owner_dsn
+    await prepare(dsn, None)
+    pool = await create_pool(dsn)
+    stack.push_async_callback(pool.close)
+    await pool.execute(
+        "INSERT INTO mirror.log (log, state, heartbeat_key) VALUES ($1, 'open', $2)", CODE, heartbeat_key
+    )
+    await pool.execute("INSERT INTO mirror.key (log, from_size, log_key) VALUES ($1, 0, $2)", CODE, log_key)
+    return pool
+
+
+async def _relay(stack: AsyncExitStack, folder: Path, pool: Pool, hub: EmbeddedNats, receipts_key: Cosigner) -> Relay:
+    seed = folder / "node.nk"
+    seed.touch(mode=0o600)
+    seed.write_text(hub.seeds[CODE])
+    settings = RelaySettings(
+        federation=FEDERATION,
+        code=CODE,
+        database="",  # the pool is made already
+        hub=HubConnection(servers=(hub.url,), seed_file=seed),
+        receipt_key=receipts_key.verifier.vkey,
+    )
+    return Relay(settings, pool, await stack.enter_async_context(Connection(hub_endpoint(settings))))
+
+
+@asynccontextmanager
+async def _bare_steps(server: EmbeddedPostgres, hub: EmbeddedNats) -> AsyncGenerator[BareSteps]:
+    """Yield what takes a commit, a publish and a commit at the pace and adds up their 99th percentiles, in ms."""
+    database = server.create_database("bare")
+    connection = await asyncpg.connect(database.owner_dsn)
+    await connection.execute("CREATE TABLE one_by_one (position bigint GENERATED ALWAYS AS IDENTITY, data bytea)")
+    endpoint = hub.node_endpoint(CODE)
+    client = Client()
+    await client.connect(hub.url, nkeys_seed_str=endpoint.seed, inbox_prefix=endpoint.inbox)
+    data = issued_entry(CODE, 0)
+
+    async def commit() -> None:
+        await connection.execute("INSERT INTO one_by_one (data) VALUES ($1)", data)
+
+    async def publish() -> None:
+        await client.request(events_subject(CODE), data, timeout=10)
+
+    async def bare(count: int) -> float:
+        times: list[list[float]] = []
+        async for _ in _paced(count):
+            marks = [time.perf_counter()]
+            for step in (commit, publish, commit):
+                await step()
+                marks.append(time.perf_counter())
+            times.append([after - before for before, after in itertools.pairwise(marks)])
+        return sum(_p99(list(step)) for step in zip(*times, strict=True))
+
+    try:
+        yield bare
+    finally:
+        await client.close()
+        await connection.close()
+
+
+async def _paced(count: int) -> AsyncIterator[int]:
+    """Yield numbers at the pace; where the taker was slow, at once until it has caught up."""
+    started = time.perf_counter()
+    for number in range(count):
+        await asyncio.sleep(max(0.0, started + number / PER_SECOND - time.perf_counter()))
+        yield number
+
+
+def _command(number: int) -> Append:
+    subject = certificate_subject(CODE, number)
+    return Append(uuid.uuid4(), (NewEntry(issued_entry(CODE, number), subject, 1),), {subject: 0})
+
+
+def _p99(seconds: list[float]) -> float:
+    return sorted(seconds)[len(seconds) * 99 // 100] * 1000

@@ -1,0 +1,108 @@
+"""The benchmark through its command, at sizes too small to say anything about speed."""
+
+import contextlib
+import gc
+import os
+import subprocess
+import sys
+
+import msgspec
+import psutil
+import pytest
+
+from tomoni_cli.bench.command import as_table
+from tomoni_cli.bench.rows import Row, compare, median_row
+
+REACH = {
+    "append": {"append, durable": 1.0},
+    "relay": {"relay publish, sync always": 0.7},
+    "verify": {"verify a log": 0.5},
+    "intake": {"intake: receive, prove, project": 0.35, "commit to visible, p99 at 100/s": 0.33},
+    "status": {"status, 32 connections": 0.6, "status of 120 documents in one request": 0.5},
+}
+"""What each name measures, and the ratio of the design's §11."""
+
+
+def bench(*arguments):
+    command = [sys.executable, "-m", "tomoni_cli.main", "bench", *arguments]
+    return subprocess.run(command, capture_output=True, text=True, timeout=200, check=False)
+
+
+@pytest.mark.parametrize("name", sorted(REACH))
+def test_each_name_prints_its_rows_with_a_limit_of_the_same_run(name):
+    done = bench(name, "--entries", "120", "--json")
+    assert done.returncode == 0, done.stderr
+    rows = msgspec.json.decode(done.stdout, type=list[Row])
+    assert {row.name: row.reach for row in rows} == REACH[name]
+    for row in rows:
+        assert row.value > 0
+        assert row.limit > 0
+        better = row.limit / row.value if row.unit == "ms" else row.value / row.limit
+        assert row.ratio == pytest.approx(better)
+    assert f"measuring {name}" in done.stderr
+
+
+def test_several_names_go_into_one_array_in_their_order():
+    done = bench("verify", "intake", "--entries", "60", "--json")
+    assert [row["name"] for row in msgspec.json.decode(done.stdout)] == [*REACH["verify"], *REACH["intake"]]
+    assert set(msgspec.json.decode(done.stdout)[0]) == {"name", "value", "limit", "ratio", "reach", "unit"}
+
+
+def test_for_people_it_is_a_table():
+    done = bench("verify", "--entries", "300")
+    assert done.returncode == 0
+    assert "verify a log" in done.stdout
+    assert "to reach" in done.stdout
+
+
+def test_a_name_that_is_none_is_refused():
+    done = bench("everything")
+    assert done.returncode != 0
+    assert "everything" in done.stdout + done.stderr
+
+
+def test_nothing_runs_on_after_it():
+    marker = f"bench-of-{os.getpid()}"
+    environment = {**os.environ, "TOMONI_TEST_MARKER": marker}
+    command = [sys.executable, "-m", "tomoni_cli.main", "bench", "status", "--entries", "50"]
+    assert subprocess.run(command, capture_output=True, env=environment, timeout=200, check=False).returncode == 0
+    assert not [process.pid for process in psutil.process_iter() if _has(process, marker)]
+
+
+def _has(process, marker):
+    with contextlib.suppress(psutil.Error):
+        return process.environ().get("TOMONI_TEST_MARKER") == marker
+    return False
+
+
+async def test_ours_and_the_limit_are_measured_in_turn_and_the_median_round_is_kept():
+    ours, limits, order = iter([10.0, 90.0, 30.0]), iter([10.0, 10.0, 10.0]), []
+
+    async def measure_ours():
+        order.append("ours")
+        return next(ours)
+
+    async def measure_limit():
+        order.append("limit")
+        return next(limits)
+
+    row = await compare("work", measure_ours, measure_limit, reach=0.5, unit="entries/s")
+    assert order == ["ours", "limit"] * 3
+    assert (row.value, row.limit, row.ratio) == (30.0, 10.0, 3.0)
+    gc.unfreeze()
+
+
+def test_the_ratio_is_of_one_round_and_not_of_the_best_of_each():
+    row = median_row("work", [(100.0, 200.0), (50.0, 50.0), (80.0, 100.0)], reach=0.5, unit="entries/s")
+    assert (row.value, row.limit, row.ratio) == (80.0, 100.0, 0.8)
+
+
+def test_of_waiting_times_less_is_better():
+    row = median_row("wait", [(4.0, 2.0), (3.0, 3.0), (9.0, 1.0)], reach=0.33, unit="ms", less_is_better=True)
+    assert (row.value, row.limit, row.ratio) == (4.0, 2.0, 0.5)
+
+
+def test_a_row_that_does_not_reach_is_shown_in_red():
+    rows = [Row(name="slow", value=1, limit=10, ratio=0.1, reach=0.5, unit="entries/s")]
+    cells = [cell for column in as_table(rows).columns for cell in column.cells]
+    assert "[red]0.10[/]" in cells
