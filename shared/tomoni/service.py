@@ -89,7 +89,7 @@ def open_token_verifier(tokens: TokenSettings, folder: Path) -> TokenVerifier:
         else:
             jwks = (folder / (tokens.jwks or "")).read_bytes()
         return TokenVerifier(jwks, tokens.issuer, tokens.audience)
-    except (OSError, SecretFileError, JoseError, msgspec.MsgspecError) as error:
+    except (OSError, SecretFileError, JoseError, msgspec.MsgspecError, KeyError, TypeError) as error:
         raise SettingsError(f"tokens: the key or key set cannot be used: {error}") from error
 
 
