@@ -2,7 +2,7 @@
 
 import asyncio
 import itertools
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 
 import asyncpg
@@ -124,6 +124,29 @@ async def test_a_heartbeat_is_of_the_committed_head_and_of_its_time(
     assert await CheckpointStore(pool).heartbeat() == beat
     again = await publisher.heartbeat()
     assert again == beat
+
+
+async def test_a_heartbeat_is_of_an_instant_whose_entries_it_all_covers(
+    sequencer: Sequencer, pool: Pool, tmp_path: Path
+) -> None:
+    clock = [1_800_000_000.9]
+
+    class SlowKeys(FixedKeys):
+        """Keys that take their time: meanwhile an entry is committed."""
+
+        async def signers(self, after: int, size: int) -> Sequence[Signer]:
+            clock[0] += 10
+            await sequencer.append(command(f"late/{size}"))
+            clock[0] += 10
+            return await super().signers(after, size)
+
+    publisher = CheckpointPublisher(
+        pool, ORIGIN, SlowKeys(SIGNER), COSIGNER, LastWord(tmp_path / "last-word"), clock=lambda: clock[0]
+    )
+    await publisher.check()
+    await grow(sequencer, 5)
+    beat = await publisher.heartbeat()
+    assert (beat.size, beat.time) == (5, 1_800_000_000)
 
 
 async def test_nothing_is_signed_before_the_check(pool: Pool, tmp_path: Path) -> None:

@@ -136,9 +136,12 @@ class CheckpointPublisher:
                 return signed
 
     async def heartbeat(self) -> Heartbeat:
-        """Publish the committed head, cosign it at the present time, and store that as the latest heartbeat."""
-        signed = await self.publish()
+        """Publish the committed head, cosign it, and store that as the latest heartbeat.
+
+        Its time is from before the head was read: what was committed while it was signed it does not speak of.
+        """
         now = int(self._clock())
+        signed = await self.publish()
         beat = Heartbeat(signed.size, now, cosign(signed.note, self._cosigner, now))
         async with self._pool.acquire() as connection:
             await connection.execute(checkpoints.STORE_HEARTBEAT, beat.size, beat.time, beat.note)
