@@ -141,6 +141,28 @@ def test_an_unknown_event_must_still_be_a_canonical_cloudevent(changes: dict[str
         decode_event(_unknown(**changes))
 
 
+@pytest.mark.parametrize("subject", ["", "scheme\0", "scheme\n", "two words", "é", "x" * 121])
+def test_a_subject_is_one_to_120_visible_ascii_characters(subject: str) -> None:
+    unlike = msgspec.structs.replace(ISSUED, subject=subject)
+    for entry in (_unknown(subject=subject), encode(unlike)):
+        with pytest.raises(EventError):
+            decode_event(entry)
+
+
+def test_how_deep_a_value_may_be_does_not_depend_on_the_readers_stack() -> None:
+    def nested(depth: int) -> bytes:
+        return _unknown(data=msgspec.json.decode("[" * depth + "]" * depth))
+
+    def read_below(frames: int, entry: bytes) -> object:
+        return decode_event(entry) if frames == 0 else read_below(frames - 1, entry)
+
+    for frames in (0, 500):
+        assert isinstance(read_below(frames, nested(31)), UnknownEvent)
+        for depth in (32, 400, 800):
+            with pytest.raises(EventError):
+                read_below(frames, nested(depth))
+
+
 def test_an_old_version_is_lifted_step_by_step() -> None:
     def erased(event: CertificateRevoked) -> CertificateErased:
         return CertificateErased(**ENVELOPE, data=Data(version=event.data.version))

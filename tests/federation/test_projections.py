@@ -331,6 +331,17 @@ async def test_an_unknown_event_about_an_arrangement_makes_that_one_unknown(fede
     assert (await federation.cursor(town))["halted"] is None
 
 
+@pytest.mark.parametrize("subject", ["scheme\0", "scheme/" + "".join(str(uuid.uuid4()) for _ in range(500))])
+async def test_a_subject_that_cannot_be_stored_stops_its_own_log_alone(federation, town, subject):
+    other = Town("131121")
+    other.issue()
+    await federation.admit(town, other)
+    town.append(unknown_event(town, subject))
+    await federation.take(*town.messages(), *other.messages())
+    assert (await federation.cursor(other))["position"] == 1
+    assert await federation.state(town) == "quarantined"
+
+
 async def test_entries_missing_from_the_mirror_stop_the_projector(federation, town):
     for _ in range(3):
         town.issue()

@@ -2,12 +2,15 @@
 
 msgspec's sorted encoder equals RFC 8785 as long as keys are ASCII and no floats occur; outside of that the two differ
 (`1.0`, `1e21`, `-0.0`; keys from U+E000 up sort otherwise than astral ones), so the profile forbids both. Integers
-stay within ±(2^53 − 1) (RFC 8785 §3.2.2.3, I-JSON).
+stay within ±(2^53 − 1) (RFC 8785 §3.2.2.3, I-JSON). Values are at most 32 deep: how deep a reader can go by itself
+depends on its stack, and one would read what another refuses.
 """
 
 import msgspec
 
 MAX_SAFE_INTEGER = 2**53 - 1
+MAX_DEPTH = 32
+"""Arrays and objects within each other, the outermost counted."""
 
 _encoder = msgspec.json.Encoder(order="sorted")
 
@@ -24,8 +27,10 @@ def encode(value: object) -> bytes:
     return _encoder.encode(value)
 
 
-def check_profile(value: object) -> None:
-    """Raise CanonicalError where a decoded JSON value has a float, a non-ASCII key or an unsafe integer."""
+def check_profile(value: object, depth: int = MAX_DEPTH) -> None:
+    """Raise CanonicalError where a decoded JSON value has a float, a non-ASCII key, an unsafe integer or more depth."""
+    if depth == 0 and isinstance(value, list | dict):
+        raise CanonicalError(f"the value is more than {MAX_DEPTH} deep")
     match value:
         case None | bool() | str():
             return
@@ -34,12 +39,12 @@ def check_profile(value: object) -> None:
                 raise CanonicalError("an integer is beyond 2^53 - 1")
         case list():
             for item in value:  # pyright: ignore[reportUnknownVariableType]  # JSON is any shape
-                check_profile(item)  # pyright: ignore[reportUnknownArgumentType]
+                check_profile(item, depth - 1)  # pyright: ignore[reportUnknownArgumentType]
         case dict():
             for key, item in value.items():  # pyright: ignore[reportUnknownVariableType]
                 if not str(key).isascii():  # pyright: ignore[reportUnknownArgumentType]
                     raise CanonicalError("a key is not ASCII")
-                check_profile(item)  # pyright: ignore[reportUnknownArgumentType]
+                check_profile(item, depth - 1)  # pyright: ignore[reportUnknownArgumentType]
         case _:
             raise CanonicalError(f"a {type(value).__name__} cannot stand in a canonical value")
 

@@ -12,7 +12,7 @@ import msgspec
 from tomoni import times
 from tomoni.events import federation, jurisdiction
 from tomoni.events.canonical import CanonicalError, decode_canonical, encode
-from tomoni.events.types import MAX_ENTRY_BYTES, Envelope
+from tomoni.events.types import MAX_ENTRY_BYTES, Envelope, Subject
 
 JurisdictionEvent = (
     jurisdiction.SchemeOpened
@@ -132,6 +132,9 @@ def _decode_unknown(data: bytes) -> UnknownEvent:
     event_type, source, subject = fields.get("type"), fields.get("source"), fields.get("subject")
     if not (isinstance(event_type, str) and isinstance(source, str) and isinstance(fields.get("id"), str)):
         raise EventError("the entry lacks the attributes every event has (id, source, type)")
-    if fields.get("specversion") != "1.0" or not (subject is None or isinstance(subject, str)):
+    if fields.get("specversion") != "1.0":
         raise EventError("the entry is not a CloudEvent 1.0")
-    return UnknownEvent(type=event_type, source=source, subject=subject)
+    try:
+        return UnknownEvent(type=event_type, source=source, subject=msgspec.convert(subject, Subject | None))
+    except msgspec.ValidationError as error:
+        raise EventError("the event's subject is not one to 120 visible ASCII characters") from error

@@ -27,6 +27,9 @@ LogSize = Annotated[int, Meta(ge=0, le=2**53 - 1)]
 VerifierKey = Annotated[str, Meta(max_length=512, description="C2SP signed-note verifier key")]
 NkeyPublic = Annotated[str, Meta(pattern=r"^U[A-Z2-7]{55}$")]
 Signature = Annotated[str, Meta(pattern=r"^[A-Za-z0-9+/]{86}==$", description="64 bytes in base64")]
+Subject = Annotated[str, Meta(pattern=r"^[!-~]{1,120}$(?!\n)")]
+"""Visible ASCII: whoever stores the subject of an event, of an unknown type too, can do so (a NUL or a key of 50,000
+characters would stop a projection for every town)."""
 PublicText = Annotated[str, Meta(min_length=1, max_length=200)]
 
 Kind = Literal["partnership", "familyship", "de-facto-partnership"]
@@ -102,7 +105,7 @@ class Envelope(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 
     id: Uuid
     source: Annotated[str, Meta(min_length=1, max_length=200)]
-    subject: Annotated[str, Meta(min_length=1, max_length=120)]
+    subject: Subject
     time: Time
     datacontenttype: Literal["application/json"] = "application/json"
     specversion: Literal["1.0"] = "1.0"
