@@ -134,7 +134,7 @@ class TokenVerifier:
     def _verify(self, token: str) -> tuple[Principal, int]:
         try:
             claims = msgspec.convert(jwt.decode(token, self._keys, algorithms=[_ALGORITHM]).claims, _Claims)
-        except (JoseError, ValueError, msgspec.MsgspecError) as error:
+        except (JoseError, ValueError, TypeError, msgspec.MsgspecError) as error:  # joserfc iterates over `crit`
             raise _invalid("The token's signature or form is not valid. Get a new token.") from error
         if claims.iss != self._issuer or self._audience not in (
             [claims.aud] if isinstance(claims.aud, str) else claims.aud
@@ -197,5 +197,9 @@ def requires(*scopes: Scope, jurisdiction: str | None = None) -> Guard:
 
 async def closed_by_default(connection: AnyConnection, handler: BaseRouteHandler) -> None:
     """Refuse a route that has no guard of its own and is not marked `opt={"public": True}`; for the application."""
-    if not handler.opt.get("public") and not isinstance(connection.scope.get("user"), Principal):
+    if handler.opt.get("public"):
+        return
+    if not isinstance(connection.scope.get("user"), Principal):
         raise _invalid("This route needs a token: send `Authorization: Bearer <token>`.")
+    if not handler.guards:
+        raise Problem("forbidden", "This route names nobody who may use it. Tell the operator.")

@@ -1,5 +1,6 @@
 """Tokens: issued by the embedded issuer, refused for every single thing that is wrong."""
 
+import base64
 import stat
 from datetime import timedelta
 from pathlib import Path
@@ -92,6 +93,7 @@ def client(issuer: TokenIssuer) -> TestClient[Litestar]:
         ("/desk", ["clerk"], None, 403),
         ("/desk", ["clerk"], "131130", 200),
         ("/forgotten", None, None, 401),
+        ("/forgotten", ["clerk"], "131130", 403),
         ("/open", None, None, 200),
     ],
 )
@@ -114,7 +116,10 @@ def test_a_route_answers_only_whom_it_names(
         assert answer.headers["Content-Type"] == "application/problem+json"
 
 
-@pytest.mark.parametrize("header", ["Basic abc", "Bearer", "Bearer ", "Bearer x.y.z"])
+NUMBER_FOR_CRIT = base64.urlsafe_b64encode(b'{"alg":"Ed25519","crit":1}').rstrip(b"=").decode() + ".e30.e30"
+
+
+@pytest.mark.parametrize("header", ["Basic abc", "Bearer", "Bearer ", "Bearer x.y.z", f"Bearer {NUMBER_FOR_CRIT}"])
 def test_a_malformed_authorization_header_is_refused_without_echo(client: TestClient[Litestar], header: str) -> None:
     with client:
         answer = client.get("/desk", headers={"Authorization": header})
