@@ -214,6 +214,34 @@ async def test_a_contradicting_heartbeat_quarantines(federation, town):
     assert received.contradicted == (town.code,)
 
 
+async def test_two_signed_heartbeats_of_one_size_quarantine_before_any_entry_came_and_alone(federation, town):
+    other = Town("131121")
+    other.issue()
+    await federation.admit(town, other)
+    await federation.take(*other.messages())
+    received = await federation.take(heartbeats=[town.heartbeat(), forked(town, 5).heartbeat(), other.heartbeat()])
+    assert received.contradicted == (town.code,)
+    assert (await federation.cursor(other))["fresh_as_of"] == NOW
+
+
+async def test_a_heartbeat_and_a_checkpoint_of_one_size_contradict_each_other_before_any_entry_came(federation, town):
+    await federation.admit(town)
+    await federation.take(town.checkpoint_message())
+    assert (await federation.take(heartbeats=[forked(town, 5).heartbeat()])).contradicted == (town.code,)
+
+
+@pytest.mark.parametrize("seconds", [(0, 0), (5, 9)])
+async def test_a_heartbeat_that_comes_twice_at_once_stops_nobodys(federation, town, seconds):
+    """The second pair is of a clock that is ahead: both count as of now."""
+    other = Town("131121")
+    other.issue()
+    await federation.admit(town, other)
+    await federation.take(*town.messages(), *other.messages())
+    twice = [town.heartbeat(NOW + timedelta(seconds=ahead)) for ahead in seconds]
+    await federation.take(heartbeats=[*twice, other.heartbeat()])
+    assert (await federation.cursor(town))["fresh_as_of"] == (await federation.cursor(other))["fresh_as_of"] == NOW
+
+
 async def test_the_neighbours_of_a_quarantined_log_go_on(federation, town):
     other = Town("131121")
     other.issue()

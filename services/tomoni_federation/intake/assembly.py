@@ -207,10 +207,12 @@ def await_heartbeat(log: Log, heartbeat: Heartbeat) -> None:
     if heartbeat.size <= log.range.size:
         log.claims.append(Claim(heartbeat.size, heartbeat.root, heartbeat.note, heartbeat))
         return
-    others = [one for one in log.heartbeats if (one.size, one.root) != (heartbeat.size, heartbeat.root)]
-    same = [one for one in log.heartbeats if (one.size, one.root) == (heartbeat.size, heartbeat.root)]
+    if _contradicts(log, heartbeat):
+        return
+    same = [one for one in log.heartbeats if one.size == heartbeat.size]
+    others = [one for one in log.heartbeats if one.size != heartbeat.size]
     others.append(max([*same, heartbeat], key=lambda one: one.as_of))
-    log.heartbeats = sorted(others, key=lambda one: (one.size, one.as_of))
+    log.heartbeats = sorted(others, key=lambda one: one.size)
     del log.heartbeats[MAX_AWAITED:-1]
 
 
@@ -262,10 +264,17 @@ def _heartbeat_time(log: Log, note: bytes) -> datetime | None:
         return None
 
 
+def _contradicts(log: Log, word: Checked | Heartbeat) -> bool:
+    """Note that a word and one that waits cannot both be true: both are the log's own, of one size, with two roots."""
+    for other in (*log.awaited.values(), *log.heartbeats):
+        if other.size == word.size and other.root != word.root:
+            log.contradictions.append(Contradiction(other.note, word.note))
+            return True
+    return False
+
+
 def _await(log: Log, awaited: Checked) -> None:
-    other = log.awaited.get(awaited.size)
-    if other is not None and other.root != awaited.root:
-        log.contradictions.append(Contradiction(other.note, awaited.note))
+    if _contradicts(log, awaited):
         return
     log.awaited[awaited.size] = awaited
     for size in sorted(log.awaited)[MAX_AWAITED:-1]:

@@ -209,7 +209,7 @@ async def _remember(connection: Connection, logs: Sequence[Log]) -> None:
 
 async def _settle(connection: Connection, logs: Iterable[Log]) -> list[str]:
     """Compare rightly signed words about proven sizes with the history: they make it fresh, or contradict it."""
-    fresh: list[tuple[str, int, datetime, bytes, bool]] = []
+    fresh: dict[tuple[str, int, datetime], bytes] = {}  # a heartbeat that comes twice is one row
     contradicted: list[str] = []
     for one in logs:
         for claim in one.claims:
@@ -217,13 +217,13 @@ async def _settle(connection: Connection, logs: Iterable[Log]) -> list[str]:
                 await accuse_checkpoint(connection, one.code, claim.note)
                 contradicted.append(one.code)
             elif claim.heartbeat is not None:
-                fresh.append((one.code, claim.size, claim.heartbeat.as_of, claim.note, True))
+                fresh[one.code, claim.size, claim.heartbeat.as_of] = claim.note
         for pair in one.contradictions:
             await accuse_pair(connection, one.code, pair.first, pair.second)
             contradicted.append(one.code)
     if fresh:
-        await execute_many(connection, sql.INSERT_HEARTBEATS, fresh)
-        codes = sorted({row[0] for row in fresh})
+        await execute_many(connection, sql.INSERT_HEARTBEATS, [(*key, note, True) for key, note in fresh.items()])
+        codes = sorted({code for code, _, _ in fresh})
         await connection.execute(sql.LOCK_CURSORS, PROJECTION, VERSION, codes)
         await connection.execute(sql.FRESHEN, PROJECTION, VERSION, codes)
         await connection.execute(sql.FORGET_HEARTBEATS, PROJECTION, VERSION, codes)
