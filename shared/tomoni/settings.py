@@ -21,11 +21,13 @@ def load(cls: type[S], path: Path | None, prefix: str = "TOMONI", environment: M
     """Return the settings of a Struct from a TOML file and `PREFIX_SECTION__KEY` variables, which prevail.
 
     Raises SettingsError where the file cannot be read, a key is unknown or a value has another type. A value from
-    the environment is read as TOML where it can be (numbers, lists, true) and as a plain string otherwise.
+    the environment is read as TOML where it can be (numbers, lists, true) and as a plain string otherwise. A variable
+    that names no section and no setting is somebody else's (`TOMONI_OWNER_DATABASE`) and is passed over.
     """
     tree = _read(path) if path else {}
+    plain = {prefix + "_" + field.encode_name.upper() for field in msgspec.structs.fields(cls)}
     for name, value in sorted((os.environ if environment is None else environment).items()):
-        if name.startswith(prefix + "_"):
+        if name in plain or (name.startswith(prefix + "_") and "__" in name):
             _set(tree, [part.lower() for part in name[len(prefix) + 1 :].split("__")], value, name)
     try:
         return msgspec.convert(tree, cls, strict=True, dec_hook=_decode)

@@ -32,6 +32,11 @@ def test_a_file_is_read_and_the_environment_prevails(tmp_path: Path) -> None:
     assert settings == Example(http=Http(port=9000, host="::1"), folder=Path("state"), names=["a"])
 
 
+def test_a_variable_that_names_no_setting_is_somebody_elses() -> None:
+    environment = {"TOMONI_HTTP__PORT": "1", "TOMONI_OWNER_DATABASE": "postgresql://x", "TOMONI_FOLDER": "state"}
+    assert load(Example, None, environment=environment).folder == Path("state")
+
+
 def test_the_environment_alone_is_enough() -> None:
     assert load(Example, None, environment={"TOMONI_HTTP__PORT": "1"}).http.port == 1
 
@@ -44,6 +49,8 @@ def test_the_environment_alone_is_enough() -> None:
         ("[http]", {}, "port"),
         ("folder = 3\n[http]\nport = 1", {}, "folder"),
         ("= 3", {}, "not TOML"),
+        ("[http]\nport = 1", {"TOMONI_HTPP__PORT": "2"}, "htpp"),
+        ("[http]\nport = 1", {"TOMONI_HTTP__PROT": "2"}, "prot"),
         ("http = 3", {"TOMONI_HTTP__PORT": "1"}, "TOMONI_HTTP__PORT"),
     ],
 )
