@@ -1,6 +1,7 @@
 """Files that hold a secret: made once, readable by their owner alone, on the disk before they are relied on."""
 
 import os
+import secrets
 from pathlib import Path
 
 
@@ -11,13 +12,19 @@ class SecretFileError(ValueError):
 def write_secret(path: Path, data: bytes) -> None:
     """Write a new file of mode 0600 and wait for the disk; raise FileExistsError where it is there.
 
-    A key that signs or encrypts before it is on the disk could be lost by a crash, and with it what depends on it.
+    A key that signs or encrypts before it is on the disk could be lost by a crash, and with it what depends on it. It
+    gets its name when it is whole: half a key under that name would keep a node from starting.
     """
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(descriptor, "wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
+    half = path.with_name(f".{path.name}.{secrets.token_hex(8)}.half")
+    descriptor = os.open(half, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        path.hardlink_to(half)  # unlike a renaming, it replaces nothing
+    finally:
+        half.unlink()
     sync_folder(path.parent)
 
 

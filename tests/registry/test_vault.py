@@ -1,3 +1,7 @@
+import signal
+import subprocess
+import sys
+
 import msgspec
 import pytest
 from hypothesis import given
@@ -89,6 +93,23 @@ def test_key_files_are_for_their_owner_alone_and_never_replaced(tmp_path):
     with pytest.raises(FileExistsError):
         create_key(tmp_path / "mac.key")
     assert len(load_key(tmp_path / "mac.key")) == 32
+
+
+KILLED_BEFORE_THE_DISK_HAS_IT = """
+import os, pathlib, signal, sys
+from tomoni.secret_files import write_secret
+os.fsync = lambda _: os.kill(os.getpid(), signal.SIGKILL)
+write_secret(pathlib.Path(sys.argv[1]), b"secret")
+"""
+
+
+def test_a_key_has_its_name_only_when_it_is_whole(tmp_path):
+    path = tmp_path / "log-2.key"
+    killed = subprocess.run([sys.executable, "-c", KILLED_BEFORE_THE_DISK_HAS_IT, path], check=False)
+    assert killed.returncode == -signal.SIGKILL
+    assert list(tmp_path.glob("log-*.key")) == []
+    write_secret(path, b"secret")
+    assert read_secret(path) == b"secret"
 
 
 def test_a_key_that_others_can_read_is_refused(tmp_path):
