@@ -13,7 +13,7 @@ from tomoni.tlog.merkle import CompactRange
 from tomoni.tlog.note import generate_signer
 from tomoni.transport.consume import RawMessage
 from tomoni.transport.subjects import Kind
-from tomoni_federation.intake.assembly import MAX_AHEAD, Log, take_checkpoint, take_entry
+from tomoni_federation.intake.assembly import MAX_AHEAD, Log, prove, take_checkpoint, take_entry
 from tomoni_federation.mirror.keys import Key
 
 
@@ -123,6 +123,18 @@ async def test_a_wrong_root_discards_the_unproven_suffix_alone(federation, town)
     assert await federation.mirrored(town) == town.entries[:3]
     assert await federation.pool.fetchval("SELECT count(*) FROM mirror.provisional") == 0
     await federation.take(*town.messages(3))
+    assert await federation.mirrored(town) == town.entries
+
+
+async def test_junk_does_not_take_with_it_the_first_part_of_the_relays_batch_that_was_taken_alone(federation, town):
+    await federation.admit(town)
+    forged = Town(town.code)
+    for _ in range(5):
+        forged.issue()
+    await federation.take(town.checkpoint_message())
+    true = town.messages()
+    await federation.take(*forged.messages()[3:5], *true[:3])
+    await federation.take(*true[3:])
     assert await federation.mirrored(town) == town.entries
 
 
@@ -271,9 +283,10 @@ NOTES = {size: TRUE.note(size) for size in range(1, 9)}
             st.tuples(st.just("forged"), st.integers(1, 8)),
         ),
         max_size=40,
-    )
+    ),
+    st.integers(0, 8),
 )
-def test_whatever_the_wire_brings_only_true_entries_are_proven_and_the_relays_next_batch_gets_through(wire):
+def test_whatever_the_wire_brings_only_true_entries_are_proven_and_the_relays_next_batch_gets_through(wire, cut):
     log = Log(
         code=TRUE.code,
         origin=TRUE.origin,
@@ -293,6 +306,8 @@ def test_whatever_the_wire_brings_only_true_entries_are_proven_and_the_relays_ne
                 take_checkpoint(log, FALSE.note(number))
         assert log.entries == TRUE.entries[: log.range.size]
     for position in range(log.range.size, 8):
+        if position == cut:  # intake took the first part of the relay's batch alone
+            prove(log, discard=False)
         take_entry(log, position, TRUE.entries[position])
     take_checkpoint(log, NOTES[8])
     assert log.entries == TRUE.entries

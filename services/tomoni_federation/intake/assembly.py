@@ -131,7 +131,7 @@ def take_checkpoint(log: Log, note: bytes) -> None:
         log.claims.append(Claim(checkpoint.size, checkpoint.root, note))
         return
     _await(log, Checked(checkpoint.size, checkpoint.root, note))
-    prove(log)
+    prove(log, discard=True)
 
 
 def take_heartbeat(log: Log, note: bytes, now: datetime) -> None:
@@ -145,8 +145,12 @@ def take_heartbeat(log: Log, note: bytes, now: datetime) -> None:
     await_heartbeat(log, Heartbeat(checkpoint.size, checkpoint.root, min(node_time, now), note))
 
 
-def prove(log: Log) -> None:
-    """Prove as far as awaited checkpoints and provisional entries allow."""
+def prove(log: Log, *, discard: bool) -> None:
+    """Prove as far as awaited checkpoints and provisional entries allow.
+
+    `discard` what a checkpoint shows to be wrong only where that checkpoint stands in the stream. Elsewhere true
+    entries may be on their way over the wrong ones, and discarding would take the first of them with the junk.
+    """
     mismatched = 0
     for size in sorted(log.awaited):
         if size > log.range.size and not _prove_to(log, log.awaited[size]):
@@ -155,7 +159,7 @@ def prove(log: Log) -> None:
         if size <= log.range.size:  # another, larger one was proven first: now this one can be checked against it
             passed = log.awaited.pop(size)
             log.claims.append(Claim(passed.size, passed.root, passed.note))
-    if mismatched > log.range.size:
+    if discard and mismatched > log.range.size:
         log.mismatches += 1
         for position in range(log.range.size, mismatched):
             log.provisional.pop(position, None)

@@ -98,7 +98,7 @@ class Receiver:
                     take(of_message, message, now)
             for one in logs.values():
                 if one.awaited:
-                    prove(one)
+                    prove(one, discard=False)
             receipts = self._receipts(logs.values(), now)
             await _store(connection, list(logs.values()), receipts, now)
             contradicted = await _settle(connection, logs.values())
