@@ -10,7 +10,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.events.strategies import events
-from tomoni.events import EVENT_TYPES, MAX_ENTRY_BYTES, Event, EventError, UnknownEvent, decode_event, encode_event
+from tomoni.events import (
+    EVENT_TYPES,
+    MAX_ENTRY_BYTES,
+    Event,
+    EventError,
+    UnknownEvent,
+    decode_event,
+    encode_event,
+    types,
+)
 from tomoni.events.canonical import encode
 from tomoni.events.jurisdiction import (
     CertificateErased,
@@ -197,3 +206,26 @@ def test_a_correction_corrects_something() -> None:
     assert not isinstance(decode_event(entry), UnknownEvent)
     with pytest.raises(EventError):
         decode_event(entry.replace(b'"certified_on":"2026-11-23",', b""))
+
+
+@pytest.mark.parametrize(
+    ("kind", "value"),
+    [
+        (types.Code, "131130"),
+        (types.PrefectureCode, "13"),
+        (types.Time, ENVELOPE["time"]),
+        (types.Uuid, ENVELOPE["id"]),
+        (types.Sha256Hex, "ab" * 32),
+        (types.Slug, "kanto"),
+        (types.NkeyPublic, "U" + "A" * 55),
+        (types.Signature, "A" * 86 + "=="),
+        (types.Service, "x-local"),
+        (types.Condition, "both-present"),
+    ],
+)
+def test_a_word_has_one_form(kind: object, value: str) -> None:
+    fullwidth = value.translate({ord("0") + digit: 0xFF10 + digit for digit in range(10)})
+    assert msgspec.convert(value, kind) == value
+    for other in {f"{value}\n", f"\n{value}", f"{value} ", fullwidth} - {value}:
+        with pytest.raises(msgspec.ValidationError):
+            msgspec.convert(other, kind)

@@ -7,6 +7,7 @@ import msgspec
 from msgspec import Meta
 
 from tomoni import nkey
+from tomoni.events.types import Code
 from tomoni.settings import SettingsError
 from tomoni.tlog.cosignature import CosignatureVerifier
 from tomoni.tlog.keys import NoteError
@@ -33,7 +34,7 @@ class RelaySettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     """All settings of `tomoni registry relay`."""
 
     federation: str
-    code: Annotated[str, Meta(pattern=r"^\d{6}$")]
+    code: Code
     database: str
     """Connection string of the relay's own role: it reads schema `log` and writes receipts."""
     hub: HubConnection

@@ -16,17 +16,19 @@ from tomoni.times import TIME_PATTERN
 MAX_ENTRY_BYTES = 60_000
 """Bytes of one entry; C2SP tlog-tiles bundles could hold 65,535, the broker's messages 65,536 with headers."""
 
-Code = Annotated[str, Meta(pattern=r"^\d{6}$", description="six-digit code of a jurisdiction", examples=["131130"])]
-PrefectureCode = Annotated[str, Meta(pattern=r"^\d{2}$", description="JIS X 0401 prefecture", examples=["13"])]
+Code = Annotated[
+    str, Meta(pattern=r"^[0-9]{6}$(?!\n)", description="six-digit code of a jurisdiction", examples=["131130"])
+]
+PrefectureCode = Annotated[str, Meta(pattern=r"^[0-9]{2}$(?!\n)", description="JIS X 0401 prefecture", examples=["13"])]
 Time = Annotated[str, Meta(pattern=TIME_PATTERN, max_length=27)]
-Uuid = Annotated[str, Meta(pattern=r"^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$")]
-Sha256Hex = Annotated[str, Meta(pattern=r"^[0-9a-f]{64}$")]
-Slug = Annotated[str, Meta(pattern=r"^[a-z][a-z0-9-]{0,63}$")]
+Uuid = Annotated[str, Meta(pattern=r"^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$(?!\n)")]
+Sha256Hex = Annotated[str, Meta(pattern=r"^[0-9a-f]{64}$(?!\n)")]
+Slug = Annotated[str, Meta(pattern=r"^[a-z][a-z0-9-]{0,63}$(?!\n)")]
 Version = Annotated[int, Meta(ge=1, le=10_000)]
 LogSize = Annotated[int, Meta(ge=0, le=2**53 - 1)]
 VerifierKey = Annotated[str, Meta(max_length=512, description="C2SP signed-note verifier key")]
-NkeyPublic = Annotated[str, Meta(pattern=r"^U[A-Z2-7]{55}$")]
-Signature = Annotated[str, Meta(pattern=r"^[A-Za-z0-9+/]{86}==$", description="64 bytes in base64")]
+NkeyPublic = Annotated[str, Meta(pattern=r"^U[A-Z2-7]{55}$(?!\n)")]
+Signature = Annotated[str, Meta(pattern=r"^[A-Za-z0-9+/]{86}==$(?!\n)", description="64 bytes in base64")]
 Subject = Annotated[str, Meta(pattern=r"^[!-~]{1,120}$(?!\n)")]
 """Visible ASCII: whoever stores the subject of an event, of an unknown type too, can do so (a NUL or a key of 50,000
 characters would stop a projection for every town)."""
@@ -52,7 +54,7 @@ SERVICES = (
     "private-rental",
     "new-certificate",
 )
-Service = Annotated[str, Meta(pattern=rf"^({'|'.join(SERVICES)}|x-[a-z0-9-]{{1,40}})$")]
+Service = Annotated[str, Meta(pattern=rf"^({'|'.join(SERVICES)}|x-[a-z0-9-]{{1,40}})$(?!\n)")]
 """What is asked for with a certificate; `new-certificate`: one by continuation; `x-…`: a local service."""
 
 CONDITIONS = (
@@ -63,7 +65,7 @@ CONDITIONS = (
     "consent-to-notify",
     "both-present",
 )
-Condition = Annotated[str, Meta(pattern=rf"^({'|'.join(CONDITIONS)}|x-[a-z0-9-]{{1,40}})$")]
+Condition = Annotated[str, Meta(pattern=rf"^({'|'.join(CONDITIONS)}|x-[a-z0-9-]{{1,40}})$(?!\n)")]
 """What else has to be shown or done; `x-…` is a local condition."""
 
 
