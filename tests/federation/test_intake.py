@@ -177,6 +177,24 @@ async def test_a_rotated_key_speaks_from_its_announcement_on(federation, town):
     assert await federation.mirrored(town) == town.entries
 
 
+@pytest.mark.parametrize("ahead", [0, 2])
+async def test_what_a_former_key_said_about_later_sizes_before_it_was_replaced_accuses_nobody(federation, town, ahead):
+    """A thief of the old key, the reason for a new one, sent a fork ahead of the announcement."""
+    await federation.admit(town)
+    fork = Town(town.code, log_key=town.log_key, heartbeat_key=town.heartbeat_key, entries=list(town.entries))
+    old = town.rotate()
+    for _ in range(1 + ahead):
+        fork.issue()
+    await federation.take(fork.checkpoint_message(), heartbeats=[fork.heartbeat()])
+    town.issue()
+    both = town.checkpoint_message(signers=[old, town.log_key])
+    await federation.take(*town.messages()[:-1], both)
+    town.issue()
+    await federation.take(*town.messages(7))
+    assert await federation.mirrored(town) == town.entries
+    assert await federation.state(town) == "open"
+
+
 async def test_a_thief_of_the_transport_key_cannot_announce_a_key_of_his_own(federation, town):
     await federation.admit(town)
     await federation.take(*town.messages())

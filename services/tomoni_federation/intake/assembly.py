@@ -153,7 +153,8 @@ def prove(log: Log, *, discard: bool) -> None:
     """
     mismatched = 0
     for size in sorted(log.awaited):
-        if size > log.range.size and not _prove_to(log, log.awaited[size]):
+        awaited = log.awaited.get(size)  # a new key may have made it void meanwhile
+        if awaited is not None and size > log.range.size and not _prove_to(log, awaited):
             mismatched = size
     for size in sorted(log.awaited):
         if size <= log.range.size:  # another, larger one was proven first: now this one can be checked against it
@@ -181,16 +182,24 @@ def _prove_to(log: Log, awaited: Checked) -> bool:
     rotated = _rotations(log.origin, start, entries)
     if not _signed_by_all(awaited.note, rotated):
         return True  # authentic, but a new key has yet to speak for itself
+    if rotated:
+        log.keys.extend(rotated)
+        _forget_words_of_former_keys(log)
     _settle_heartbeats(log, leaves, awaited.size)
     log.range = grown
     log.entries.extend(entries)
     log.leaves.extend(leaves)
-    log.keys.extend(rotated)
     log.proven.append(awaited)
     for position in positions:
         del log.provisional[position]
-    del log.awaited[awaited.size]
+    log.awaited.pop(awaited.size, None)
     return True
+
+
+def _forget_words_of_former_keys(log: Log) -> None:
+    """Drop what waits and was signed by a key that no longer speaks for its size: its holder may be a thief."""
+    log.awaited = {size: awaited for size, awaited in log.awaited.items() if _open(log, awaited.note) is not None}
+    log.heartbeats = [heartbeat for heartbeat in log.heartbeats if _open(log, heartbeat.note) is not None]
 
 
 def _settle_heartbeats(log: Log, leaves: Sequence[bytes], size: int) -> None:
