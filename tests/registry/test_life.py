@@ -67,6 +67,8 @@ async def test_a_movers_certificate_is_confirmed_or_lapses(node):
     assert opened.json()["periods"][0]["kinds"] == kinds
     application = issue_body()["application"]
     application["partners"][1] |= {"residence": "moving-in", "moves_in_on": "2026-11-25"}
+    last_day = await node.post("/v1/certificates", issue_body(application=application, certified_on="9999-12-31"))
+    assert last_day.json()["type"].endswith("/day-in-future")
     issued = [
         await node.issue(application=application, certified_on="2026-11-20"),
         await node.issue(application=application, certified_on="2026-11-20"),

@@ -28,7 +28,7 @@ from tomoni_registry.certificates.commands import (
 )
 from tomoni_registry.certificates.decider import decide
 from tomoni_registry.certificates.state import Certificate, evolve
-from tomoni_registry.deciding import Refused, Stamp
+from tomoni_registry.deciding import Refused, Stamp, refuse_future
 from tomoni_registry.desk import Decision, Outcome
 from tomoni_registry.interface import Town
 from tomoni_registry.schemes import decider as schemes
@@ -49,6 +49,7 @@ def issue(town: Town, body: IssueBody) -> Decision:
 
     async def decide_issue(stamp: Stamp) -> Outcome:
         scheme = await current_scheme(town)
+        refuse_future(body.certified_on, stamp, "certified_on")  # no term runs from the last day of the calendar
         identity, handle = uuid4(), new_handle()
         found = eligibility.decide(town.rules, body.kind, body.application, body.certified_on)
         command = Issue(
