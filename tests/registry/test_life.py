@@ -156,6 +156,9 @@ async def test_what_was_destroyed_is_gone_and_the_status_stays(node):
     assert (await node.get(f"/v1/certificates/{issued['certificate']}")).json()["standing"] == "valid"
     ended = {"effect": "ended", "reason": "death", "effective_on": "2026-11-02"}
     assert (await node.post(f"/v1/certificates/{issued['certificate']}/revoke", ended)).status_code == 200
+    held = (await node.get(f"/v1/certificates/{issued['certificate']}/vault", "supervisor")).json()
+    assert held["application"] is None
+    assert [one["reason"] for one in held["reasons"]] == ["death"]
 
 
 async def test_the_interface_is_described_with_examples_that_are_accepted(node):

@@ -108,7 +108,8 @@ class VaultAnswer(Personal, frozen=True, kw_only=True):
     """What the vault holds about a certificate."""
 
     certificate: Uuid
-    application: Application
+    application: Application | None
+    """None where it was destroyed, and the certificate has gone on since."""
     documents: tuple[DocumentRecord, ...]
     reasons: tuple[ReasonRecord, ...]
     access: Annotated[tuple[AccessRecord, ...], Meta(description="Who did or read what, this reading included.")]

@@ -45,7 +45,7 @@ async def read_vault(town: Town, certificate: UUID, who: str) -> VaultAnswer:
         raise Problem("certificate-erased", "The personal data of this certificate was destroyed.") from None
     return VaultAnswer(
         certificate=str(certificate),
-        application=next(record.application for record in records if isinstance(record, ApplicationRecord)),
+        application=next((record.application for record in records if isinstance(record, ApplicationRecord)), None),
         documents=tuple(record for record in records if isinstance(record, DocumentRecord)),
         reasons=tuple(record for record in records if isinstance(record, ReasonRecord)),
         access=tuple(record for record in records if isinstance(record, AccessRecord)),
