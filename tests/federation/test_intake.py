@@ -13,7 +13,7 @@ from tomoni.tlog.merkle import CompactRange
 from tomoni.tlog.note import generate_signer
 from tomoni.transport.consume import RawMessage
 from tomoni.transport.subjects import Kind
-from tomoni_federation.intake.assembly import MAX_AHEAD, Log, prove, take_checkpoint, take_entry
+from tomoni_federation.intake.assembly import MAX_AHEAD, MAX_KEPT_BYTES, Log, prove, take_checkpoint, take_entry
 from tomoni_federation.mirror.keys import Key
 
 
@@ -152,10 +152,34 @@ async def test_messages_of_a_town_that_is_not_admitted_are_dropped(federation, t
     assert await federation.pool.fetchval("SELECT count(*) FROM mirror.provisional") == 0
 
 
-async def test_provisional_bytes_are_bounded(federation, town):
+async def test_provisional_entries_are_bounded(federation, town):
     await federation.admit(town)
     await federation.take(*(RawMessage(town.code, Kind.ENTRY, n, b"x", "") for n in range(MAX_AHEAD + 50)))
     assert await federation.pool.fetchval("SELECT count(*) FROM mirror.provisional") == MAX_AHEAD
+
+
+async def test_provisional_bytes_are_bounded_and_true_entries_get_through_nevertheless(federation, town):
+    await federation.admit(town)
+    await federation.take(*(RawMessage(town.code, Kind.ENTRY, n, b"x" * 60_000, "") for n in range(300)))
+    kept = "SELECT sum(length(data)) FROM mirror.provisional"
+    assert MAX_KEPT_BYTES - 60_000 < await federation.pool.fetchval(kept) <= MAX_KEPT_BYTES
+    for message in town.messages():
+        await federation.take(message)
+    assert await federation.mirrored(town) == town.entries
+
+
+async def test_what_is_provisional_is_written_once(federation, town):
+    await federation.admit(town)
+    first, *rest = town.messages()
+    await federation.take(*rest[:3])
+    versions = "SELECT xmin::text FROM mirror.provisional ORDER BY position LIMIT 3"
+    before = await federation.pool.fetch(versions)
+    await federation.take(rest[3], heartbeats=[town.heartbeat()])
+    assert await federation.pool.fetch(versions) == before
+    await federation.take(town.entry_message(1, b"other"))
+    assert await federation.pool.fetch(versions) != before
+    await federation.take(first, *rest)
+    assert await federation.pool.fetch(versions) == []
 
 
 async def test_a_rotated_key_speaks_from_its_announcement_on(federation, town):

@@ -30,6 +30,9 @@ from tomoni_federation.mirror.keys import Key, cosignature_verifier_of, is_log_k
 
 MAX_AHEAD: Final = 2_000
 """Positions beyond the proven size that are kept: two full batches. A relay has no reason to be further ahead."""
+MAX_KEPT_BYTES: Final = 4_000_000
+"""Bytes of provisional entries kept from one batch of intake to the next, those nearest to being proven first. A whole
+batch of a relay has some 600,000; without a bound of bytes a thief could have 120 MB carried along for each log."""
 MAX_AWAITED: Final = 64
 """Checkpoints and heartbeats kept for entries that have not come; they cost a signature each, so few are."""
 MAX_CLOCK_AHEAD: Final = timedelta(minutes=5)
@@ -90,6 +93,8 @@ class Log:
     heartbeats: list[Heartbeat] = field(default_factory=list[Heartbeat])
     remembered: bool = False
     """Whether the three above came from the database."""
+    stored: dict[int, bytes] = field(default_factory=dict[int, bytes])
+    """The provisional entries that the database holds."""
 
     entries: list[bytes] = field(default_factory=list[bytes])
     """Newly proven, from `first` on."""
@@ -227,6 +232,15 @@ def await_heartbeat(log: Log, heartbeat: Heartbeat) -> None:
     others.append(max([*same, heartbeat], key=lambda one: one.as_of))
     log.heartbeats = sorted(others, key=lambda one: one.size)
     del log.heartbeats[MAX_AWAITED:-1]
+
+
+def keep_nearest(log: Log) -> None:
+    """Drop provisional entries beyond MAX_KEPT_BYTES, the farthest first: true ones come in order from the nearest."""
+    kept = 0
+    for position in sorted(log.provisional):
+        kept += len(log.provisional[position])
+        if kept > MAX_KEPT_BYTES:
+            del log.provisional[position]
 
 
 def _rotations(origin: str, start: int, entries: Sequence[bytes]) -> list[Key]:

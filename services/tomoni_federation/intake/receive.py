@@ -30,6 +30,7 @@ from tomoni_federation.intake.assembly import (
     Heartbeat,
     Log,
     await_heartbeat,
+    keep_nearest,
     prove,
     take_checkpoint,
     take_entry,
@@ -157,7 +158,7 @@ async def _load(connection: Connection, federation: str, codes: Sequence[str]) -
 async def _recall(connection: Connection, logs: Mapping[str, Log], codes: Sequence[str]) -> None:
     """Read what waits since earlier batches: provisional entries, checkpoints and heartbeats without their entries."""
     for code, position, data in await connection.fetch(sql.PROVISIONAL, codes):
-        logs[code].provisional[position] = data
+        logs[code].provisional[position] = logs[code].stored[position] = data
     for code, size, note in await connection.fetch(sql.AWAITED, codes):
         logs[code].awaited[size] = Checked(size, _root(note), note)
     for code, size, as_of, note in await connection.fetch(sql.AWAITED_HEARTBEATS, codes):
@@ -199,12 +200,25 @@ async def _remember(connection: Connection, logs: Sequence[Log]) -> None:
     if had:
         for statement in sql.FORGET_AWAITED:
             await connection.execute(statement, had)
-    provisional = [(one.code, position, data) for one in logs for position, data in one.provisional.items()]
+    for one in logs:
+        keep_nearest(one)
+    gone = [(one.code, position) for one in logs for position in one.stored if _changed(one, position)]
+    provisional = [
+        (one.code, position, data)
+        for one in logs
+        for position, data in one.provisional.items()
+        if _changed(one, position)
+    ]
     awaited = [(one.code, each.size, each.note) for one in logs for each in one.awaited.values()]
     heartbeats = [(one.code, each.size, each.as_of, each.note, False) for one in logs for each in one.heartbeats]
+    await execute_many(connection, sql.FORGET_PROVISIONAL, gone)
     await execute_many(connection, sql.INSERT_PROVISIONAL, provisional)
     await execute_many(connection, sql.INSERT_AWAITED, awaited)
     await execute_many(connection, sql.INSERT_HEARTBEATS, heartbeats)
+
+
+def _changed(one: Log, position: int) -> bool:
+    return one.provisional.get(position) != one.stored.get(position)
 
 
 async def _settle(connection: Connection, logs: Iterable[Log]) -> list[str]:

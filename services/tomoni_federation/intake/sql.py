@@ -43,10 +43,14 @@ SELECT * FROM unnest($1::text[], $2::bigint[], $3::text[])
 """
 
 FORGET_AWAITED: Final = (
-    "DELETE FROM mirror.provisional WHERE log = ANY($1::text[])",
     "DELETE FROM mirror.awaited_checkpoint WHERE log = ANY($1::text[])",
     "DELETE FROM mirror.heartbeat WHERE log = ANY($1::text[]) AND NOT proven",
 )
+
+FORGET_PROVISIONAL: Final = """
+DELETE FROM mirror.provisional p USING unnest($1::text[], $2::bigint[]) AS gone (log, position)
+WHERE p.log = gone.log AND p.position = gone.position
+"""
 
 INSERT_PROVISIONAL: Final = """
 INSERT INTO mirror.provisional (log, position, data) SELECT * FROM unnest($1::text[], $2::bigint[], $3::bytea[])
