@@ -375,6 +375,19 @@ async def test_heartbeats_and_events_that_meet_at_a_log_both_count(federation, t
     assert await federation.state(town) == "open"
 
 
+async def test_a_heartbeat_of_a_shorter_history_than_was_proven_does_not_make_it_fresh(federation, town):
+    """A cloned machine, or a restored backup, has the keys and not the last entries."""
+    await federation.admit(town)
+    await federation.take(*town.messages(0, 3))
+    await federation.take(*town.messages(3))
+    federation.receiver._clock = lambda: NOW + timedelta(hours=1)
+    late = NOW + timedelta(minutes=30)
+    await federation.take(town.checkpoint_message(4), heartbeats=[town.heartbeat(late, 3), town.heartbeat(late, 4)])
+    assert (await federation.cursor(town))["fresh_as_of"] == NOW
+    await federation.take(heartbeats=[town.heartbeat(late)])
+    assert (await federation.cursor(town))["fresh_as_of"] == late
+
+
 async def test_a_heartbeat_left_behind_by_its_proof_is_settled_by_the_next_message(federation, town):
     await federation.admit(town)
     await federation.take(*town.messages())

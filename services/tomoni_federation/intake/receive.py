@@ -231,7 +231,7 @@ async def _settle(connection: Connection, logs: Iterable[Log]) -> list[str]:
                 await accuse_checkpoint(connection, one.code, claim.note)
                 contradicted.append(one.code)
             elif claim.heartbeat is not None:
-                fresh[one.code, claim.size, claim.heartbeat.as_of] = claim.note
+                fresh[one.code, claim.size, await _counts_as_of(connection, one, claim.heartbeat)] = claim.note
         for pair in one.contradictions:
             await accuse_pair(connection, one.code, pair.first, pair.second)
             contradicted.append(one.code)
@@ -242,6 +242,18 @@ async def _settle(connection: Connection, logs: Iterable[Log]) -> list[str]:
         await connection.execute(sql.FRESHEN, PROJECTION, VERSION, codes)
         await connection.execute(sql.FORGET_HEARTBEATS, PROJECTION, VERSION, codes)
     return sorted(set(contradicted))
+
+
+async def _counts_as_of(connection: Connection, one: Log, heartbeat: Heartbeat) -> datetime:
+    """Return the instant a heartbeat speaks for: no later than when a longer history was proven.
+
+    Who says after that moment that the log ends earlier is behind: a restored backup or a cloned machine, beside a
+    node that may know of an end and be cut off.
+    """
+    if heartbeat.size >= one.first:
+        return heartbeat.as_of
+    longer: datetime | None = await connection.fetchval(sql.LONGER_PROVEN_AT, one.code, heartbeat.size)
+    return heartbeat.as_of if longer is None else min(heartbeat.as_of, longer)
 
 
 async def _root_at(connection: Connection, one: Log, claim: Claim) -> bytes:

@@ -84,6 +84,11 @@ WHERE c.projection = $1 AND c.version = $2 AND h.log = ANY($3::text[]) AND c.log
   AND h.proven AND h.size <= c.position AND h.as_of < c.fresh_as_of
 """
 
+LONGER_PROVEN_AT: Final = """
+SELECT proven_at FROM mirror.checkpoint WHERE log = $1 AND size > $2 AND receipt IS NOT NULL ORDER BY size LIMIT 1
+"""
+"""Without a receipt a checkpoint may have come long after its size was proven."""
+
 ROOT_AT: Final = "SELECT root FROM mirror.checkpoint WHERE log = $1 AND size = $2"
 
 LATEST_RECEIPTS: Final = """
