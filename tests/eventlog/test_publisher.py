@@ -149,6 +149,22 @@ async def test_a_heartbeat_is_of_an_instant_whose_entries_it_all_covers(
     assert (beat.size, beat.time) == (5, 1_800_000_000)
 
 
+async def test_those_who_sign_at_once_do_not_take_each_other_for_a_restored_backup(
+    publisher: CheckpointPublisher, sequencer: Sequencer
+) -> None:
+    async def sign() -> None:
+        for _ in range(40):
+            await publisher.check()
+            await publisher.heartbeat()
+
+    async def write() -> None:
+        for number in range(400):
+            await sequencer.append(command(f"s/{number}"))
+
+    await asyncio.gather(write(), sign(), sign(), sign())
+    assert (await publisher.publish()).size == 400
+
+
 async def test_nothing_is_signed_before_the_check(pool: Pool, tmp_path: Path) -> None:
     with pytest.raises(NotChecked):
         await make_publisher(pool, tmp_path).publish()

@@ -102,12 +102,21 @@ class CheckpointPublisher:
         """Compare the database with the last word and with checkpoints known elsewhere; without it nothing is signed.
 
         `evidence` are notes that came back from outside: receipts, the hub's last message. Those that this log's keys
-        have not signed prove nothing and are passed over. Raises SigningRefused (one of its kinds) or CorruptLog.
+        have not signed prove nothing and are passed over. Raises SigningRefused (one of its kinds) or CorruptLog; then
+        nothing is signed until a later check passes.
         """
-        self._checked = False
-        size = await integrate(self._pool)
-        word = await asyncio.to_thread(self._last_word.read)
+        try:
+            await self._compare(evidence)
+        except EventLogError:
+            self._checked = False
+            raise
+        self._checked = True
+
+    async def _compare(self, evidence: Sequence[bytes]) -> None:
+        await integrate(self._pool)
         async with self._pool.acquire() as connection, connection.transaction():
+            size = await _lock_tree(connection)
+            word = await asyncio.to_thread(self._last_word.read)
             row = await checkpoints.latest_row(connection)
             if word is None and row is not None:
                 raise LastWordMissing("checkpoints are stored, but the file with the last one is gone")
@@ -120,7 +129,6 @@ class CheckpointPublisher:
                     log.warning("evidence_not_ours", size=len(note))
                     continue
                 await self._require_held(connection, known, size)
-        self._checked = True
 
     async def publish(self) -> SignedCheckpoint:
         """Sign checkpoints up to the committed head, and return the newest one.
@@ -166,11 +174,11 @@ class CheckpointPublisher:
     async def _step(self, target: int) -> SignedCheckpoint:
         """Complete the last word in the database, or sign one checkpoint towards a size; return the newest one."""
         async with self._pool.acquire() as connection, connection.transaction():
-            await connection.execute("SELECT FROM log.tree FOR UPDATE")
+            size = await _lock_tree(connection)
             row = await checkpoints.latest_row(connection)
             tree = CompactRange() if row is None else CompactRange.from_bytes(row["size"], row["nodes"])
             stored = None if row is None else SignedCheckpoint(row["size"], row["note"])
-            word = await self._agree(connection, stored, tree, target)
+            word = await self._agree(connection, stored, tree, size)
             if word is not None and word.size > tree.size:
                 note = word.note  # signed, and lost on its way into the database
                 tree = await self._grow(connection, tree, word.size)
@@ -225,3 +233,11 @@ class CheckpointPublisher:
             return open_checkpoint(note, self._origin, await self._keys.verifiers())
         except NoteError as error:
             raise InvalidCheckpoint("a checkpoint is not signed by this log's keys") from error
+
+
+async def _lock_tree(connection: Connection) -> int:
+    """Keep others from signing until the transaction ends, and return the size that the tiles cover by then.
+
+    A size read before the lock may be behind what another has integrated and signed meanwhile, which is no rollback.
+    """
+    return await connection.fetchval("SELECT size FROM log.tree FOR UPDATE")
