@@ -40,21 +40,28 @@ class Signing:
         Raises SigningRefused where an old backup was restored or history was changed: going on would contradict what
         others hold in their hands.
         """
-        await self._publisher.check(await self._seen_outside())
-        await self._publisher.heartbeat()
+        await self._check_and_beat()
 
     async def run(self) -> None:
         """Sign checkpoints as entries come, for ever."""
         await self._publisher.run()
 
     async def beat(self) -> None:
-        """Sign a heartbeat at a fixed pace, for ever, also when nothing happens: silence would look like a fault."""
+        """Sign a heartbeat at a fixed pace, for ever, also when nothing happens: silence would look like a fault.
+
+        Each time the database is compared anew with what came back from outside: the relay may reach the hub only
+        after the node has started, and a whole machine that was restored knows of nothing before.
+        """
         while True:
             await asyncio.sleep(self._settings.log.heartbeat_seconds)
             try:
-                await self._publisher.heartbeat()
+                await self._check_and_beat()
             except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, EventLogError) as error:
                 log.error("heartbeat_failed", error=type(error).__name__)
+
+    async def _check_and_beat(self) -> None:
+        await self._publisher.check(await self._seen_outside())
+        await self._publisher.heartbeat()
 
     async def require_proof(self) -> None:
         """Prove the last signed entry, from its bytes to the signature over it; raise where that fails."""

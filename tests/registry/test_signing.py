@@ -123,6 +123,22 @@ async def test_a_node_whose_own_word_was_seen_on_the_hub_and_is_not_in_its_log_d
         await node.start()
 
 
+async def test_a_running_node_stops_signing_when_its_own_word_is_seen_that_is_not_in_its_log(node, monkeypatch):
+    await node.stop()
+    monkeypatch.setenv("TOMONI_LOG__HEARTBEAT_SECONDS", "0.02")
+    await node.start()
+    await node.open_scheme()
+    await until_signed(node, 1)
+    await node.sql("INSERT INTO relay.sighting (note) VALUES ($1)", foreign_checkpoint(node, 7))
+    while (await node.client.get("/health/ready")).json()["proof"] == "ok":  # the tests' time limit ends it
+        await node.issue()
+    last_word = node.files.last_word.read_bytes()
+    await node.issue()
+    await node.sql("DELETE FROM relay.sighting")
+    assert node.files.last_word.read_bytes() == last_word
+    await until_signed(node, len(await node.entries()))
+
+
 async def test_junk_seen_on_the_hub_does_not_keep_a_node_from_starting(node):
     await node.open_scheme()
     await until_signed(node, 1)
