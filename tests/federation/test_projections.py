@@ -312,6 +312,24 @@ async def test_a_certificate_first_heard_of_in_an_unknown_event_is_unknown_and_n
     assert await federation.state(town) == "open"
 
 
+@pytest.mark.parametrize("together", [True, False])
+async def test_a_certificate_issued_after_an_unknown_event_about_it_is_unknown_and_others_are_not(
+    federation, town, together
+):
+    """Whether an event of an unknown type counts in the versions of its stream is not known either."""
+    certificate, _ = town.issue()
+    issued = town.entries.pop()
+    town.append(unknown_event(town, f"certificate/{certificate}"))
+    town.append(issued)
+    town.issue()
+    await federation.admit(town)
+    if not together:
+        await federation.take(*town.messages(0, 1))
+    await federation.take(*town.messages())
+    unknown = await federation.pool.fetch("SELECT unknown FROM projection.certificate ORDER BY first_position")
+    assert [row["unknown"] for row in unknown] == [True, False]
+
+
 @pytest.mark.parametrize("subject", [None, "key"])
 async def test_an_unknown_event_about_the_log_or_its_keys_makes_the_whole_log_unknown(federation, town, subject):
     town.append(unknown_event(town, subject))

@@ -102,16 +102,21 @@ def decode(entries: Iterable[tuple[int, bytes]]) -> list[Decoded]:
     return decoded
 
 
-def needs(entries: Sequence[Decoded], *, new_too: bool) -> tuple[set[str], set[bytes], set[str]]:
+def needs(
+    entries: Sequence[Decoded], *, new_too: bool, missing_unknown: bool = False
+) -> tuple[set[str], set[bytes], set[str]]:
     """Return what must be read beforehand: certificates by identity, documents by hash, other streams by subject.
 
-    Without `new_too` what an issue makes is taken to be new; where it is not, the tables' keys refuse its row.
+    Without `new_too` what an issue makes is taken to be new; where it is not, the tables' keys refuse its row. After
+    `missing_unknown` something unknown may have been said about a certificate before it was issued.
     """
     touched, documents, streams = set[str](), set[bytes](), set[str]()
     for entry in entries:
         event = entry.event
         if event is None or event.subject is None:
             continue
+        if isinstance(event, j.CertificateIssued) and missing_unknown:
+            streams.add(event.subject)
         if isinstance(event, j.CertificateIssued) and not new_too:
             continue
         noun, _, identity = event.subject.partition("/")
@@ -178,13 +183,16 @@ class _Folding:
                 changed = copy(row)
                 changed.unknown = True
                 self._keep(changed)
+            else:
+                self._stream(subject).unknown = True
         else:
             self._stream(subject).unknown = True
 
     def issue(self, identity: str, position: int, event: j.CertificateIssued) -> None:
-        unknown = event.data.version != 1 and self.changes.missing_unknown  # what came before may have been unknown
-        if self._find(identity) is not None or (event.data.version != 1 and not unknown):
+        of_unknown = self.changes.missing_unknown  # what came before it may have been unknown
+        if self._find(identity) is not None or (event.data.version != 1 and not of_unknown):
             raise IllegalError(_NOT_DENSE)
+        unknown = of_unknown and (event.data.version != 1 or self._is_unknown(event.subject))
         row = certificates.issued(self.changes.log, identity, position, event)
         row.unknown = unknown
         self._document(row.document, identity)
@@ -278,6 +286,10 @@ class _Folding:
         if stream is None:
             stream = self.changes.streams[subject] = self.prior.streams.get(subject) or Stream()
         return stream
+
+    def _is_unknown(self, subject: str) -> bool:
+        stream = self.changes.streams.get(subject) or self.prior.streams.get(subject)
+        return stream is not None and stream.unknown
 
     def _next(self, subject: str, version: int) -> Stream:
         """Return the stream that an event continues; its version is set by the caller, once nothing can fail."""

@@ -87,9 +87,8 @@ class Projector:
                 return 0, []
             wanted = _share([(row["log"], row["position"], row["proven_size"]) for row in behind], self._budget)
             entries = await _read(connection, wanted)
-            priors = await _priors(connection, entries, new_too=new_too)
-            for row in behind:
-                priors[row["log"]].missing_unknown = row["missing_unknown"]
+            missing_unknown = {row["log"] for row in behind if row["missing_unknown"]}
+            priors = await _priors(connection, entries, missing_unknown, new_too=new_too)
             changes = [
                 fold(code, f"{self._federation}/{code}", of_log, priors[code]) for code, of_log in entries.items()
             ]
@@ -138,13 +137,15 @@ async def _read(connection: Connection, wanted: Sequence[tuple[str, int, int]]) 
     return {code: decode(entries) for code, entries in by_log.items()}
 
 
-async def _priors(connection: Connection, entries: dict[str, list[Decoded]], *, new_too: bool) -> dict[str, Prior]:
-    priors = {code: Prior() for code in entries}
+async def _priors(
+    connection: Connection, entries: dict[str, list[Decoded]], missing_unknown: set[str], *, new_too: bool
+) -> dict[str, Prior]:
+    priors = {code: Prior(missing_unknown=code in missing_unknown) for code in entries}
     certificates: list[tuple[str, str]] = []
     documents: list[tuple[str, bytes]] = []
     streams: list[tuple[str, str]] = []
     for code, of_log in entries.items():
-        touched = needs(of_log, new_too=new_too)
+        touched = needs(of_log, new_too=new_too, missing_unknown=code in missing_unknown)
         certificates.extend((code, identity) for identity in touched[0])
         documents.extend((code, document) for document in touched[1])
         streams.extend((code, subject) for subject in touched[2])
