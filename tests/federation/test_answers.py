@@ -7,7 +7,7 @@ import httpx
 import msgspec
 import pytest
 
-from tests.federation.towns import FEDERATION, NOW, Town
+from tests.federation.towns import FEDERATION, NOW, Town, unknown_event
 from tomoni import nkey
 from tomoni.admission import sign_admission
 from tomoni.auth import SCOPES, TokenIssuer, TokenVerifier
@@ -242,6 +242,10 @@ async def test_a_network_needs_both_towns_words_and_the_federations(desk, shibuy
         assert answer.status_code == 200
     assert answer.json()["members"] == ["131121", "131130"]
     assert (await desk.recognition(shibuya, handle, setagaya))["decision"] == "recognised"
+    shibuya.append(unknown_event(shibuya, "network/national"))  # it may have left
+    await desk.hear(shibuya)
+    answer = await desk.recognition(shibuya, handle, setagaya)
+    assert (answer["decision"], answer["reasons"][0]["code"]) == ("unknown", "arrangement-unknown")
 
 
 async def test_arrangements_are_listed_in_pages(desk, setagaya):

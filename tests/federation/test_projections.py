@@ -7,7 +7,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tests.federation.towns import FEDERATION, Town
+from tests.federation.towns import FEDERATION, Town, unknown_event
 from tomoni.events import JurisdictionEvent, encode_event
 from tomoni.events import federation as f
 from tomoni.events import jurisdiction as j
@@ -25,11 +25,6 @@ def town():
 
 def folded(town: Town, prior=None):
     return fold(town.code, town.origin, decode(enumerate(town.entries)), prior or Prior())
-
-
-def unknown_event(town: Town, subject: str | None) -> bytes:
-    attributes = {"id": str(uuid.uuid4()), "source": town.origin, "specversion": "1.0", "type": "jp.tomoni.new.made.v9"}
-    return encode(attributes | ({} if subject is None else {"subject": subject}))
 
 
 def test_every_event_of_a_jurisdictions_log_has_a_handler():

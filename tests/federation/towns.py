@@ -8,6 +8,7 @@ from tomoni import times
 from tomoni.documents import document_hash, new_handle
 from tomoni.events import Event, encode_event
 from tomoni.events import jurisdiction as j
+from tomoni.events.canonical import encode
 from tomoni.events.types import IssuerSet
 from tomoni.tlog.checkpoint import Checkpoint, sign_checkpoint
 from tomoni.tlog.cosignature import Cosigner, generate_cosigner
@@ -166,3 +167,8 @@ class Town:
             self.checkpoint_at(size), [self.log_key], [cosigner or self.heartbeat_key], int(at.timestamp())
         )
         return RawMessage(self.code, None, None, note, "")
+
+
+def unknown_event(town: Town, subject: str | None) -> bytes:
+    attributes = {"id": str(uuid.uuid4()), "source": town.origin, "specversion": "1.0", "type": "jp.tomoni.new.made.v9"}
+    return encode(attributes | ({} if subject is None else {"subject": subject}))

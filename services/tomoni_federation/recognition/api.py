@@ -156,7 +156,12 @@ def recognition_routes(answering: Answering) -> Router:
         known = await read(answering.pool, key, receiver, on)
         status = decide_status(known.document, known.issuer, max_age=max_age, now=now, on=on)
         question = Question(
-            issuer=data.issuer, receiver=receiver, service=data.service, on=on, shared_networks=known.shared_networks
+            issuer=data.issuer,
+            receiver=receiver,
+            service=data.service,
+            on=on,
+            shared_networks=known.shared_networks,
+            unclear_networks=known.unclear_networks,
         )
         view = ReceiverView(
             known=_is_known(known.receiver, max_age, now),

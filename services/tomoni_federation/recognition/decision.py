@@ -46,7 +46,7 @@ TEXTS: Mapping[Reason, str] = {
     "service-not-covered": "The receiver's arrangement does not cover this service.",
     "date-not-covered": "The receiver's arrangement does not cover this day.",
     "receiver-unknown": "What the receiver has declared is not known freshly enough. Ask the receiver.",
-    "arrangement-unknown": "The receiver has declared something this version cannot read. Ask the receiver.",
+    "arrangement-unknown": "Something was declared about this that this version cannot read. Ask the receiver.",
     "pattern-undecided": "The prevailing arrangement is of a pattern not decided here. Ask the receiver.",
 }
 
@@ -112,13 +112,17 @@ class ReceiverView:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Question:
-    """Who issued, who is asked to recognise, for what, on which day; `shared_networks` hold both on that day."""
+    """Who issued, who is asked to recognise, for what, on which day; `shared_networks` hold both on that day.
+
+    `unclear_networks` are those the issuer may have left or joined by an event of an unknown type.
+    """
 
     issuer: str
     receiver: str
     service: str
     on: date
     shared_networks: frozenset[str] = frozenset()
+    unclear_networks: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -162,7 +166,8 @@ def _by_arrangement(
     if not receiver.known:
         return Decision(outcome="unknown", reasons=("receiver-unknown",), entries=entries)
     about = [one for one in receiver.arrangements if _names_issuer(one, question)]
-    if receiver.unreadable or any(one.unknown for one in about):
+    unclear = any(one.network in question.unclear_networks for one in receiver.arrangements)
+    if receiver.unreadable or unclear or any(one.unknown for one in about):
         return Decision(outcome="unknown", reasons=("arrangement-unknown",), entries=entries)
     applying = [one for one in about if _missing(one, question, document) is None]
     if not applying:

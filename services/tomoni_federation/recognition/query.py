@@ -47,6 +47,12 @@ GROUP BY m.network HAVING count(*) = 2
 """Networks that both are in on a day, by their own word and by the federation's."""
 
 
+_UNCLEAR_NETWORKS: Final = """
+SELECT substr(subject, 9) FROM projection.stream WHERE log = $1 AND unknown AND subject LIKE 'network/%'
+"""
+"""Networks about which the issuer has said something that cannot be read: it may have left them, or joined."""
+
+
 class Known(NamedTuple):
     """Everything a decision is made from."""
 
@@ -56,6 +62,7 @@ class Known(NamedTuple):
     arrangements: tuple[Arrangement, ...]
     unreadable: bool
     shared_networks: frozenset[str]
+    unclear_networks: frozenset[str]
 
 
 async def read(pool: Pool, key: Key, receiver: str, on: date) -> Known:
@@ -69,6 +76,7 @@ async def read(pool: Pool, key: Key, receiver: str, on: date) -> Known:
         arrangements = await connection.fetch(ARRANGEMENTS, receiver)
         unreadable: bool = await connection.fetchval(_UNREADABLE, receiver)
         networks = await connection.fetch(_SHARED_NETWORKS, key[0], receiver, on)
+        unclear = await connection.fetch(_UNCLEAR_NETWORKS, key[0])
     return Known(
         document=document,
         issuer=issuer,
@@ -76,6 +84,7 @@ async def read(pool: Pool, key: Key, receiver: str, on: date) -> Known:
         arrangements=tuple(to_arrangement(each) for each in arrangements),
         unreadable=unreadable,
         shared_networks=frozenset(each["network"] for each in networks),
+        unclear_networks=frozenset(each[0] for each in unclear),
     )
 
 
