@@ -171,6 +171,20 @@ async def test_lost_receipts_make_it_publish_again_without_anybody_calling(hub, 
         await until(twice)
 
 
+async def test_a_federation_that_was_restored_from_a_backup_gets_again_what_it_has_lost(hub, town):
+    async with mirroring(hub, town) as mirror, relaying(town.settings(hub, lag_seconds=0.5)):
+        await town.append(20)
+        await until(lambda: town.has_receipt(20))
+        receipt = (await town.receipts())[0]["note"]
+        await town.append(10)
+        await until(lambda: town.has_receipt(30))
+        mirror.forget(20)
+        async with federation(hub) as restored:  # it says where it is as soon as it is back
+            await publish_one(restored, receipts_subject(SHIBUYA), Outgoing(receipt, {}), None)
+        await eventually(lambda: mirror.proven == town.entries)
+    assert [row["size"] for row in await town.receipts()] == [20, 30]
+
+
 async def test_a_receipt_of_another_signer_or_log_is_not_kept(hub, town, capsys):
     stranger = generate_cosigner("tomoni.example/receipts")
     async with relaying(town.settings(hub)) as relay, federation(hub) as receiver:

@@ -44,6 +44,7 @@ class Receipts:
         self._subject = receipts_subject(code)
         self._verifier = verifier
         self._seen = b""
+        self._newest: Receipt | None = None
 
     async def latest(self) -> Receipt:
         """Return the receipt of the largest size that is kept."""
@@ -53,14 +54,21 @@ class Receipts:
         return receipt
 
     async def fetch(self, connection: Connection) -> Receipt:
-        """Take the newest receipt from the hub, if it is one, and return the latest that is kept."""
-        found = await last_message(connection, RECEIPTS, self._subject)
-        if found is not None and found.data != self._seen:
-            await self._keep(found.data)
-            self._seen = found.data
-        return await self.latest()
+        """Take the newest receipt from the hub, and return it; where there is none, the latest that is kept.
 
-    async def _keep(self, note: bytes) -> None:
+        The newest may be of a smaller size than one that is kept: a federation that was restored from a backup has
+        lost what came after, and gets it from us alone.
+        """
+        found = await last_message(connection, RECEIPTS, self._subject)
+        if found is None:
+            return await self.latest()
+        if found.data != self._seen:
+            self._newest = await self._keep(found.data)
+            self._seen = found.data
+        return self._newest or await self.latest()
+
+    async def _keep(self, note: bytes) -> Receipt | None:
+        """Keep a receipt and return it; None where it is not believed."""
         try:
             time = open_cosigned(note, self._verifier)
             text = read_note(note).text
@@ -68,13 +76,15 @@ class Receipts:
         except NoteError as error:
             REFUSED_RECEIPTS.labels("signature").inc()
             log.error("receipt_not_believed", error=type(error).__name__, reason_code="signature")
-            return
+            return None
         ours = await self._source.checkpoint(size)
         if ours is None or read_note(ours).text != text:
             # The federation has signed for a checkpoint that is not in our log: another machine signs with our key,
             # our database was restored from an old backup, or the federation lies. All three need a person.
             REFUSED_RECEIPTS.labels("not_ours").inc()
             log.error("receipt_of_another_log", size=size, reason_code="not_ours")
-            return
+            return None
         if size > 0:
             await self._pool.execute(_STORE, size, time, note)
+        RECEIPT_SIZE.set(size)
+        return Receipt(size, time)
