@@ -71,7 +71,8 @@ async def _covering(connection: Connection, log: str, size: int) -> tuple[int, b
 async def _accuse(connection: Connection, log: str, kind: str, document: bytes) -> None:
     await connection.execute(
         """INSERT INTO mirror.evidence (hash, log, kind, document, proven_size, found_at)
-        SELECT $1, log, $3, $4, proven_size, now() FROM mirror.log WHERE log = $2 ON CONFLICT DO NOTHING""",
+        SELECT $1, log, $3, $4, proven_size, now() FROM mirror.log WHERE log = $2
+        ON CONFLICT (hash) DO UPDATE SET recorded = false""",  # the log may have been readmitted in between
         hashlib.sha256(document).hexdigest(),
         log,
         kind,
