@@ -519,6 +519,35 @@ async def test_a_contradiction_is_recorded_in_the_federations_log_and_readmissio
     assert (await desk.status(renewed, handle))["status"] == "valid"
 
 
+async def test_the_same_contradiction_after_a_readmission_is_recorded_again(desk):
+    town, request = await admission("282022")
+    await desk.post("/v1/admissions", msgspec.to_builtins(request), "secretariat")
+    town.issue()
+    town.append(b"no event")
+    await desk.hear(town)
+    assert await desk.office.record_evidence() == 1
+    _, request = await admission("282022")  # with the illegal entry left in the history
+    body = {"request": msgspec.to_builtins(request)}
+    assert (await desk.post("/v1/jurisdictions/282022/readmit", body, "secretariat")).status_code == 200
+    await desk.federation.projector.catch_up()
+    assert await desk.federation.state(town) == "quarantined"
+    assert await desk.office.record_evidence() == 1
+    assert isinstance((await own_log(desk))[-1], f.JurisdictionQuarantined)
+
+
+@pytest.mark.parametrize(("size", "status"), [(0, 200), (2, 409), (3, 200), (6, 409)])
+async def test_a_history_is_taken_back_to_a_signed_size_only(desk, size, status):
+    """Without a checkpoint nothing would prove what is left: neither the mirror nor evidence could be verified."""
+    town, request = await admission("282022")
+    await desk.post("/v1/admissions", msgspec.to_builtins(request), "secretariat")
+    for _ in range(5):
+        town.issue()
+    await desk.federation.take(*town.messages(0, 3), *town.messages(3))
+    answer = await desk.post("/v1/jurisdictions/282022/suspend", {"from_size": size}, "secretariat")
+    assert answer.status_code == status
+    assert (await desk.get("/health/ready")).status_code == 200
+
+
 async def test_commands_about_nobody_are_refused(desk, shibuya):
     assert (await desk.post("/v1/jurisdictions/271004/suspend", {}, "secretariat")).status_code == 404
     _, request = await admission("271004")

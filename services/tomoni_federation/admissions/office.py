@@ -19,7 +19,7 @@ from tomoni.eventlog.errors import VersionConflict
 from tomoni.events import FederationEvent, decode_event, encode_event
 from tomoni.events.federation import NetworkTermsData
 from tomoni_federation.admissions import decider
-from tomoni_federation.admissions.decider import Admission, Network, Stamp
+from tomoni_federation.admissions.decider import Admission, Network, Refused, Stamp
 from tomoni_federation.mirror import tree
 from tomoni_federation.projections.sql import PROJECTION, VERSION
 
@@ -33,6 +33,7 @@ _ADMIT = (
     "INSERT INTO projection.cursor (projection, version, log) VALUES ($1, $2, $3)",
 )
 _DISOWN = "SELECT mirror.disown($1, $2, $3)"
+_SIGNED = "SELECT EXISTS (SELECT 1 FROM mirror.checkpoint WHERE log = $1 AND size = $2)"
 _FORGET = "SELECT projection.forget_beyond($1, $2)"
 _RETIRE = "UPDATE mirror.key SET retired = true WHERE log = $1"
 _NEXT_KEY = """
@@ -195,8 +196,14 @@ class Office:
         return size or 0
 
     async def _going_back(self, code: str, size: int) -> tuple[Statement, ...]:
-        """Return what takes a log back to a size: what follows it leaves the history, and the rows made of it."""
+        """Return what takes a log back to a size: what follows it leaves the history, and the rows made of it.
+
+        Raises Refused for a size that is no checkpoint's: nothing signed would cover what is left.
+        """
         async with self._pool.acquire() as connection:
+            signed = await connection.fetchval(_SIGNED, code, size)
+            if size > 0 and not signed:
+                raise Refused("size-not-proven", "No checkpoint ends there. Name the size of one that has a receipt.")
             compact = await tree.range_at(connection, code, min(size, await self._proven_size(code)))
         return Statement(_DISOWN, (code, size, compact.to_bytes())), Statement(_FORGET, (code, size))
 
