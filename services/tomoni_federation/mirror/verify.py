@@ -83,6 +83,8 @@ async def _verify_log(connection: Connection, federation: str, log: str, size: i
         raise _Wrong(size, "the compact range of these entries")
     if changed is not None:
         raise _Wrong(changed, "the bytes that were proven here")
+    if (longer := signed.beyond()) is not None:
+        raise _Wrong(size, f"all entries of the checkpoint of size {longer}, which is kept and was proven")
 
 
 class _Signed:
@@ -115,6 +117,10 @@ class _Signed:
         if wrong is not None:
             raise _Wrong(self._proven, f"{wrong} (between here and position {grown.size - 1})")
         self._proven = grown.size
+
+    def beyond(self) -> int | None:
+        """Return the size of the first checkpoint that was not reached: the history was cut off."""
+        return self._checkpoints[0].size if self._checkpoints else None
 
 
 def _check(checkpoint: _Checkpoint, grown: CompactRange, origin: str, verifiers: list[Verifier]) -> str | None:
