@@ -89,20 +89,29 @@ class Gatherer:
         self._lanes = lanes
         self._most = most
         self._waiting: list[tuple[Key, asyncio.Future[Found]]] = []
-        self._running: set[asyncio.Task[None]] = set()
+        self._running = 0
+        self._tasks: set[asyncio.Task[None]] = set()
 
     async def ask(self, key: Key) -> Found:
         """Return what the read model has of one document; raise what the database raises."""
         future: asyncio.Future[Found] = asyncio.get_running_loop().create_future()
         self._waiting.append((key, future))
-        if len(self._running) < self._lanes:
+        if self._running < self._lanes:
+            self._running += 1
             lane = asyncio.create_task(self._run())
-            self._running.add(lane)
-            lane.add_done_callback(self._running.discard)
+            self._tasks.add(lane)
+            lane.add_done_callback(self._tasks.discard)
         return await future
 
     async def _run(self) -> None:
-        """Answer until nothing waits, over one connection: the pool's cleaning of it costs as much as a query."""
+        """Answer until nothing waits. A question that comes once nothing waits must find this lane gone."""
+        try:
+            await self._answer_all()
+        finally:
+            self._running -= 1  # a callback of the task would be too late by a turn of the loop
+
+    async def _answer_all(self) -> None:
+        """Answer over one connection: the pool's cleaning of it costs as much as a query."""
         while taken := self._take():
             try:
                 async with self._pool.acquire() as connection:
