@@ -5,6 +5,8 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from typing import Final
 
+MOST_SECONDS: Final = 300
+"""A request that is never answered ends the benchmark, and not its reader's patience."""
 _END_OF_HEAD: Final = b"\r\n\r\n"
 _LENGTH: Final = b"content-length: "
 
@@ -22,7 +24,8 @@ def request(path: str, body: bytes, token: str | None) -> bytes:
 async def send_all(port: int, requests: Sequence[bytes], connections: int, expected: bytes) -> float:
     """Send each request once over so many connections, one at a time on each; return the seconds it took.
 
-    Raises RuntimeError where an answer is not 200 or lacks the expected bytes, ConnectionError where one is cut.
+    Raises RuntimeError where an answer is not 200 or lacks the expected bytes, ConnectionError where one is cut,
+    TimeoutError where one does not come.
     """
     waiting = iter(requests)
     loop = asyncio.get_running_loop()
@@ -34,7 +37,8 @@ async def send_all(port: int, requests: Sequence[bytes], connections: int, expec
     for client in clients:
         client.send_next()
     try:
-        await asyncio.gather(*(client.done for client in clients))
+        async with asyncio.timeout(MOST_SECONDS):
+            await asyncio.gather(*(client.done for client in clients))
         return time.perf_counter() - started
     finally:
         for client in clients:
