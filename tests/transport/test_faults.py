@@ -121,6 +121,19 @@ async def test_unsent_data_and_a_paused_peer_do_not_hang_the_reconnection(hub):
         assert await publish_batch(connection, SUBJECT, entries(0, 10), 0) == Committed(10)
 
 
+async def test_what_is_subscribed_while_the_hub_is_away_is_heard_afterwards(hub):
+    heard = asyncio.Event()
+    async with node(hub) as connection:
+        await hub.kill()
+        await eventually(lambda: not connection.is_connected)
+        subject = f"{connection.endpoint.inbox}.later"
+        await connection.subscribe(subject, lambda _: heard.set())
+        await hub.start()
+        await connection.wait_connected(30)
+        await connection.publish(SUBJECT, b"x", reply=subject)  # the acknowledgement comes there
+        await asyncio.wait_for(heard.wait(), 10)
+
+
 async def test_a_connection_that_does_not_come_back_is_made_anew(hub, monkeypatch):
     monkeypatch.setattr("tomoni.transport.connection.REBUILD_SECONDS", 1.0)
     async with node(hub) as connection:

@@ -249,11 +249,18 @@ class Connection:
                 reconnected_cb=self._on_reconnected,
                 closed_cb=self._on_closed,
             )
-            for subject, handler in list(self._handlers.items()):
-                await client.subscribe(subject, cb=_callback(handler), pending_bytes_limit=0, pending_msgs_limit=0)
+            await self._subscribe_missing(client)
             await client.flush(timeout=3)
+            await self._subscribe_missing(client)  # those that came meanwhile
         self._client = client
         self._set_connected()
+
+    async def _subscribe_missing(self, client: Client) -> None:
+        """Subscribe what a client does not know of: `subscribe` is also called while there is no connection."""
+        while missing := self._handlers.keys() - {known.subject for known in client._subs.values()}:
+            for subject in missing:
+                if handler := self._handlers.get(subject):
+                    await client.subscribe(subject, cb=_callback(handler), pending_bytes_limit=0, pending_msgs_limit=0)
 
     async def _watch(self, client: Client) -> None:
         """Return when this client has to be replaced; meanwhile abort transports that hang."""
@@ -293,6 +300,9 @@ class Connection:
         self._set_lost()
 
     async def _on_reconnected(self) -> None:
+        if self._client is not None:
+            with contextlib.suppress(nats.errors.Error):  # closed again: the next client subscribes
+                await self._subscribe_missing(self._client)
         self._set_connected()
 
     async def _on_closed(self) -> None:
