@@ -2,6 +2,7 @@ import uuid
 from datetime import date
 from typing import get_args
 
+import asyncpg
 import msgspec
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -353,6 +354,19 @@ async def test_a_subject_that_cannot_be_stored_stops_its_own_log_alone(federatio
     await federation.take(*town.messages(), *other.messages())
     assert (await federation.cursor(other))["position"] == 1
     assert await federation.state(town) == "quarantined"
+
+
+async def test_evidence_that_could_not_be_stored_is_stored_with_the_next_step(federation, town):
+    town.append(b"no event")
+    await federation.admit(town)
+    await federation.receiver.events(town.messages())
+    await federation.as_owner("ALTER TABLE mirror.evidence RENAME TO away")
+    with pytest.raises(asyncpg.UndefinedTableError):
+        await federation.projector.step()
+    await federation.as_owner("ALTER TABLE mirror.away RENAME TO evidence")
+    assert await federation.projector.step() == 1
+    assert await federation.state(town) == "quarantined"
+    assert await federation.projector.step() == 0
 
 
 async def test_entries_missing_from_the_mirror_stop_the_projector(federation, town):

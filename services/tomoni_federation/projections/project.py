@@ -18,7 +18,7 @@ from tomoni_federation.bulk import columns, execute_many
 from tomoni_federation.mirror.evidence import accuse_entry
 from tomoni_federation.projections import sql
 from tomoni_federation.projections.certificates import CertificateRow, as_row
-from tomoni_federation.projections.fold import Changes, Decoded, Prior, Row, Stream, decode, fold, needs
+from tomoni_federation.projections.fold import Changes, Decoded, Fault, Prior, Row, Stream, decode, fold, needs
 
 log = structlog.get_logger()
 
@@ -42,6 +42,7 @@ class Projector:
         self._budget = budget
         self._behind = asyncio.Event()
         self._behind.set()
+        self._unaccused: dict[str, Fault] = {}
 
     def notify(self) -> None:
         """Say that there may be more in the mirror."""
@@ -69,16 +70,23 @@ class Projector:
         return total
 
     async def step(self) -> int:
-        """Project what is behind, up to the budget, in one transaction; return how many entries that were."""
+        """Project what is behind, up to the budget, in one transaction; return how many entries that were.
+
+        Logs that a step before could only halt, and not accuse, are counted too.
+        """
+        late = await self._accuse()
         try:
             count, changes = await self._advance(new_too=False)
         except asyncpg.UniqueViolationError:
             # A log issues what it has issued already. Reading every row beforehand tells which one, and stops it alone.
             count, changes = await self._advance(new_too=True)
-        await self._accuse(changes)
+        self._unaccused |= {
+            change.log: change.fault for change in changes if change.fault is not None and change.fault.illegal
+        }
         _report(changes)
         PROJECTED.inc(count)
-        return count
+        await self._accuse()
+        return count + late
 
     async def _advance(self, *, new_too: bool) -> tuple[int, list[Changes]]:
         async with self._pool.acquire() as connection, connection.transaction():
@@ -95,16 +103,22 @@ class Projector:
             await _write(connection, changes)
         return sum(len(of_log) for of_log in entries.values()), changes
 
-    async def _accuse(self, changes: Iterable[Changes]) -> None:
-        """Store evidence against logs with an illegal entry; they are halted already.
+    async def _accuse(self) -> int:
+        """Store evidence against logs with an illegal entry, halted already; return how many those were.
 
+        One that is halted no more was taken back to a size before that entry.
         A transaction of its own, because intake locks a log before its cursor, and here the cursor was first. After a
         crash in between the log is folded again at the next start and comes here again.
         """
-        for change in changes:
-            if change.fault is not None and change.fault.illegal:
-                async with self._pool.acquire() as connection, connection.transaction():
-                    await accuse_entry(connection, change.log, change.fault.position, change.fault.reason)
+        accused = 0
+        while self._unaccused:
+            code, fault = next(iter(self._unaccused.items()))
+            async with self._pool.acquire() as connection, connection.transaction():
+                if await connection.fetchval(sql.IS_HALTED, sql.PROJECTION, sql.VERSION, code):
+                    await accuse_entry(connection, code, fault.position, fault.reason)
+            del self._unaccused[code]
+            accused += 1
+        return accused
 
 
 def _report(changes: Iterable[Changes]) -> None:

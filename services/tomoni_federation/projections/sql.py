@@ -16,6 +16,10 @@ SELECT $1, $2, l.log FROM mirror.log l ON CONFLICT DO NOTHING
 
 RETRY_HALTED: Final = "UPDATE projection.cursor SET halted = NULL WHERE projection = $1 AND version = $2"
 
+IS_HALTED: Final = """
+SELECT halted IS NOT NULL FROM projection.cursor WHERE projection = $1 AND version = $2 AND log = $3
+"""
+
 BEHIND: Final = """
 SELECT c.log, c.position, l.proven_size, c.missing_unknown
 FROM projection.cursor c JOIN mirror.log l USING (log)
