@@ -16,6 +16,7 @@ from tests.transport.hubs import SHIBUYA, Hub
 from tomoni import eventlog
 from tomoni.database import create_pool, migrate
 from tomoni.eventlog import Append, NewEntry, Sequencer
+from tomoni.service import HttpSettings
 from tomoni.tlog.checkpoint import Checkpoint, open_checkpoint, parse_checkpoint, sign_checkpoint
 from tomoni.tlog.cosignature import cosign, generate_cosigner
 from tomoni.tlog.keys import NoteError
@@ -35,7 +36,7 @@ from tomoni.transport.subjects import EVENTS, INTAKE
 from tomoni_cli.embedded.postgres import EmbeddedDatabase
 from tomoni_registry import relay as relay_package
 from tomoni_registry.relay.process import Relay
-from tomoni_registry.relay.settings import HttpSettings, HubConnection, RelaySettings, hub_endpoint
+from tomoni_registry.relay.settings import HubConnection, RelaySettings, hub_endpoint
 
 FEDERATION = "tomoni.example"
 ORIGIN = f"{FEDERATION}/{SHIBUYA}"

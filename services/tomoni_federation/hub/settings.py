@@ -6,6 +6,7 @@ from pathlib import Path
 import msgspec
 
 from tomoni import nkey
+from tomoni.service import HttpSettings, refuse_open_http
 from tomoni.settings import SettingsError
 from tomoni.tlog.keys import NoteError
 from tomoni.tlog.note import Verifier
@@ -41,13 +42,6 @@ class LogSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     every_seconds: float = 2.0
 
 
-class HttpSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Where health and metrics are served."""
-
-    host: str = "127.0.0.1"
-    port: int = 8490
-
-
 class HubSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """All settings of `tomoni hub`."""
 
@@ -56,12 +50,14 @@ class HubSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     keys: KeySettings
     log: LogSettings
     nats: NatsSettings = NatsSettings()
-    http: HttpSettings = HttpSettings()
+    http: HttpSettings = HttpSettings(port=8490)
+    """Where health and metrics are served."""
 
 
 def check(settings: HubSettings) -> HubSettings:
     """Return the settings; raise SettingsError where they cannot work or would not be safe."""
     nats, keys = settings.nats, settings.keys
+    refuse_open_http(settings.http)
     if (nats.certificate is None) != (nats.key is None):
         raise SettingsError("nats.certificate and nats.key belong together: give both or neither")
     if nats.certificate is None and not _is_loopback(nats.host):

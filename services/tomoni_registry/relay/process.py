@@ -18,6 +18,7 @@ from tomoni.eventlog.wakeup import CHECKPOINTS, Wakeup
 from tomoni.health import health_routes
 from tomoni.problems import exception_handlers
 from tomoni.server import serve
+from tomoni.service import refuse_open_http
 from tomoni.transport import (
     Committed,
     Connection,
@@ -176,6 +177,7 @@ class Lag:
 
 async def run_relay(settings: RelaySettings) -> None:
     """Run the relay until SIGTERM; raise SettingsError where it cannot start as configured."""
+    refuse_open_http(settings.http)
     endpoint = hub_endpoint(settings)
     receipt_verifier(settings)
     pool = await create_pool(settings.database, max_size=4)

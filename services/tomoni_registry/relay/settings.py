@@ -8,6 +8,7 @@ from msgspec import Meta
 
 from tomoni import nkey
 from tomoni.events.types import Code
+from tomoni.service import HttpSettings
 from tomoni.settings import SettingsError
 from tomoni.tlog.cosignature import CosignatureVerifier
 from tomoni.tlog.keys import NoteError
@@ -23,13 +24,6 @@ class HubConnection(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     ca_file: Path | None = None
 
 
-class HttpSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Where health and metrics are served."""
-
-    host: str = "127.0.0.1"
-    port: int = 8491
-
-
 class RelaySettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """All settings of `tomoni registry relay`."""
 
@@ -42,7 +36,8 @@ class RelaySettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     """Verifier key of the federation's receipts, `<federation>/receipts` (type 0x04)."""
     lag_seconds: Annotated[float, Meta(gt=0)] = 300.0
     """How old what was published may become without a receipt before it is published again; doubled each time."""
-    http: HttpSettings = HttpSettings()
+    http: HttpSettings = HttpSettings(port=8401)
+    """Where health and metrics are served."""
 
 
 def receipt_verifier(settings: RelaySettings) -> CosignatureVerifier:
