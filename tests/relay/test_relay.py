@@ -150,6 +150,23 @@ async def test_junk_with_a_stolen_key_is_told_and_the_true_entries_still_arrive(
     assert "last_message_is_not_ours" in "".join(capsys.readouterr())
 
 
+async def test_true_entries_arrive_while_a_thief_keeps_publishing(hub, town):
+    async with mirroring(hub, town) as mirror, relaying(town.settings(hub)), connected(hub) as thief:
+
+        async def flood() -> None:
+            while True:
+                await publish_one(thief, SUBJECT, Outgoing(b"junk", {}), None)
+
+        floods = [asyncio.create_task(flood()) for _ in range(8)]
+        for count in (10, 1):
+            await town.append(count)
+            await eventually(lambda: len(mirror.proven) == len(town.entries), 60)
+        for one in floods:
+            one.cancel()
+        await asyncio.gather(*floods, return_exceptions=True)
+    assert mirror.proven == town.entries
+
+
 async def test_a_checkpoint_on_the_hub_that_our_log_lacks_is_kept_for_the_node(hub, town):
     async with connected(hub) as other:
         await publish_one(other, SUBJECT, Outgoing(b"a note", {KIND_HEADER: "checkpoint", POSITION_HEADER: "9"}), 0)

@@ -53,6 +53,7 @@ class Publisher:
         self._latest_receipt = latest_receipt
         self._wait = FIRST_WAIT
         self._asked = ""
+        self._contested = False
         self.progress: Progress | None = None
 
     async def advance(self) -> bool:
@@ -93,6 +94,7 @@ class Publisher:
             # Junk by somebody with our transport key, or a log that we do not have: an operator must look at it.
             log.error("last_message_is_not_ours", reason_code="foreign", size=len(last.data))
             await self._source.keep_sighting(last)
+            self._contested = True
             return self._from_receipt(last.sequence, "foreign")
         PUBLISHED.set(progress.position)
         return progress
@@ -106,7 +108,10 @@ class Publisher:
     async def _publish(self, portion: Portion, progress: Progress) -> Outcome:
         if len(portion.messages) > MAX_BATCH_MESSAGES:
             return await self._one_by_one(portion, progress)
-        outcome = await publish_batch(self._connection, self._subject, portion.messages, progress.sequence)
+        # Who keeps writing on our subject would win every race for the last message, and nothing of ours would ever
+        # arrive. A batch is stored as a whole, so its checkpoint proves it wherever it comes to stand.
+        expected = None if self._contested else progress.sequence
+        outcome = await publish_batch(self._connection, self._subject, portion.messages, expected)
         if isinstance(outcome, BatchRefused | TooLarge):
             return await self._one_by_one(portion, progress)
         return outcome
@@ -126,6 +131,7 @@ class Publisher:
         if isinstance(outcome, Committed):
             self.progress = Progress(portion.size, sealed=True, sequence=outcome.sequence)
             self._wait = FIRST_WAIT
+            self._contested = False
             PUBLISHED.set(portion.size)
             return True
         self.progress = None  # look at the hub before anything else is sent

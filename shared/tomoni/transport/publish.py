@@ -122,9 +122,9 @@ async def publish_one(
 
 
 async def publish_batch(
-    connection: Connection, subject: str, messages: Sequence[Outgoing], expected: int, *, timeout: float = 10.0
+    connection: Connection, subject: str, messages: Sequence[Outgoing], expected: int | None, *, timeout: float = 10.0
 ) -> Outcome:
-    """Store all messages, in order and without one in between, or none of them.
+    """Store all messages, in order and without one in between, or none of them; `expected` None: whatever was last.
 
     Raises NotConnectedError where nothing was sent. A connection lost on the way is Unknown.
     """
@@ -139,7 +139,7 @@ async def publish_batch(
     except NotConnectedError:
         return BatchRefused()  # without its commit the server forgets what it got
     headers = {**last.headers, BATCH_ID: batch, BATCH_SEQUENCE: str(len(messages)), BATCH_COMMIT: "1"}
-    if not parts:
+    if not parts and expected is not None:
         headers[EXPECTED] = str(expected)
     try:
         return await _store(connection, subject, last.data, headers, count=len(messages), timeout=timeout)
@@ -165,10 +165,10 @@ async def last_message(
     return LastMessage(int(answer.headers["Nats-Sequence"]), answer.data, answer.headers)
 
 
-def _parts(messages: Sequence[Outgoing], batch: str, expected: int) -> Iterator[tuple[bytes, dict[str, str]]]:
+def _parts(messages: Sequence[Outgoing], batch: str, expected: int | None) -> Iterator[tuple[bytes, dict[str, str]]]:
     for number, message in enumerate(messages, 1):
         headers = {**message.headers, BATCH_ID: batch, BATCH_SEQUENCE: str(number)}
-        if number == 1:
+        if number == 1 and expected is not None:
             headers[EXPECTED] = str(expected)
         yield message.data, headers
 
