@@ -30,6 +30,9 @@ Scope = Literal["clerk", "supervisor", "aggregator", "auditor", "witness", "secr
 SCOPES: tuple[Scope, ...] = get_args(Scope)
 
 _ALGORITHM = "Ed25519"
+"""What the embedded issuer signs with."""
+_ACCEPTED = ("Ed25519", "ES256", "RS256")
+"""What OpenID providers sign with, all of them with a private key; `none` and shared secrets are not among them."""
 _LEEWAY = 60
 """Seconds by which clocks may differ."""
 _REMEMBERED = 10_000
@@ -51,6 +54,7 @@ class _Claims(msgspec.Struct, kw_only=True):
     sub: Annotated[str, msgspec.Meta(min_length=1, max_length=200)]
     aud: str | list[str]
     exp: int
+    nbf: int = 0
     scope: str = ""
     jurisdiction: str | None = None
     prefecture: str | None = None
@@ -133,13 +137,15 @@ class TokenVerifier:
 
     def _verify(self, token: str) -> tuple[Principal, int]:
         try:
-            claims = msgspec.convert(jwt.decode(token, self._keys, algorithms=[_ALGORITHM]).claims, _Claims)
+            claims = msgspec.convert(jwt.decode(token, self._keys, algorithms=_ACCEPTED).claims, _Claims)
         except (JoseError, ValueError, TypeError, msgspec.MsgspecError) as error:  # joserfc iterates over `crit`
             raise _invalid("The token's signature or form is not valid. Get a new token.") from error
         if claims.iss != self._issuer or self._audience not in (
             [claims.aud] if isinstance(claims.aud, str) else claims.aud
         ):
             raise _invalid("The token was issued by or for somebody else. Get a token for this service.")
+        if claims.nbf - _LEEWAY > times.now().timestamp():
+            raise _invalid("The token is not valid yet. Look at the clocks, or wait.")
         principal = Principal(
             subject=claims.sub,
             scopes=frozenset(claims.scope.split()) & frozenset(SCOPES),

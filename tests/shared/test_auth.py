@@ -7,6 +7,8 @@ from pathlib import Path
 
 import msgspec
 import pytest
+from joserfc import jwt
+from joserfc.jwk import ECKey, OctKey, RSAKey
 from litestar import Litestar, get
 from litestar.testing import TestClient
 
@@ -58,6 +60,30 @@ def test_a_token_with_one_thing_wrong_is_refused(issuer: TokenIssuer, tmp_path: 
     with pytest.raises(Problem) as caught:
         verifier.verify(token)
     assert caught.value.kind == "invalid-token"
+
+
+@pytest.mark.parametrize(
+    ("key", "algorithm"),
+    [(RSAKey.generate_key(2048, {"kid": "k"}), "RS256"), (ECKey.generate_key("P-256", {"kid": "k"}), "ES256")],
+)
+def test_the_tokens_of_an_openid_provider_are_taken(key: RSAKey | ECKey, algorithm: str) -> None:
+    jwks = msgspec.json.encode({"keys": [key.as_dict(private=False)]})
+    verifier = TokenVerifier(jwks, ISSUER, "node")
+    claims = {"iss": ISSUER, "sub": "sato", "aud": ["other", "node"], "exp": 2**40, "scope": "clerk openid"}
+    header = {"alg": algorithm, "kid": "k"}
+    principal = verifier.verify(jwt.encode(header, claims, key, algorithms=[algorithm]))
+    assert (principal.subject, principal.scopes) == ("sato", {"clerk"})
+    with pytest.raises(Problem):
+        verifier.verify(jwt.encode(header, {**claims, "nbf": 2**39}, key, algorithms=[algorithm]))
+
+
+def test_a_public_key_is_no_shared_secret(issuer: TokenIssuer) -> None:
+    (public,) = msgspec.json.decode(issuer.jwks())["keys"]
+    secret = OctKey.import_key(msgspec.json.encode(public))
+    claims = {"iss": ISSUER, "sub": "sato", "aud": ISSUER, "exp": 2**40, "scope": "clerk"}
+    forged = jwt.encode({"alg": "HS256", "kid": public["kid"]}, claims, secret, algorithms=["HS256"])
+    with pytest.raises(Problem):
+        TokenVerifier(issuer.jwks(), ISSUER, ISSUER).verify(forged)
 
 
 @pytest.fixture

@@ -24,7 +24,9 @@ ISSUER = "https://tomoni.example/131130"
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "::1", "localhost", "127.8.8.8"])
 def test_loopback_needs_nothing_before_it(host: str) -> None:
-    refuse_open_http(HttpSettings(host=host, port=1))
+    settings = HttpSettings(host=host, port=1)
+    refuse_open_http(settings)
+    assert not settings.behind_tls_proxy
 
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "10.1.2.3", "::", "node.example"])
