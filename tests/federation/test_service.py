@@ -104,6 +104,32 @@ async def test_a_receipt_reaches_its_node(scene):
     await until(look)
 
 
+async def test_a_relay_that_is_further_than_a_history_taken_back_gets_its_receipt_again(scene):
+    town, relay = scene.towns[SHIBUYA], scene.relays[SHIBUYA]
+
+    def receipt_of(size):
+        async def look():
+            found = await last_message(relay.connection, RECEIPTS, receipts_subject(SHIBUYA))
+            return found is not None and found.data.startswith(town.checkpoint_at(size).to_text().encode())
+
+        return look
+
+    for size in (1, 2):
+        town.issue()
+        await relay.send()
+        await until(receipt_of(size))
+    (compact,) = await scene.rows("SELECT leaf FROM mirror.entry WHERE position = 0")
+    await scene.rows("SELECT mirror.disown($1, 1, $2), projection.forget_beyond($1, 1)", town.code, *compact)
+    _, handle = town.issue()
+    await relay.send()
+    await until(receipt_of(1))
+    relay.sent = 1
+    await relay.send()
+    await relay.beat(times.now())
+    await seen(scene, town, handle)
+    await scene.require_everything_once()
+
+
 async def test_a_wiped_hub_is_filled_again_and_gets_the_receipts_again(scene):
     town, relay = scene.towns[SHIBUYA], scene.relays[SHIBUYA]
     _, first = town.issue()

@@ -33,7 +33,7 @@ _ADMIT = (
     "INSERT INTO projection.cursor (projection, version, log) VALUES ($1, $2, $3)",
 )
 _DISOWN = "SELECT mirror.disown($1, $2, $3)"
-_SIGNED = "SELECT EXISTS (SELECT 1 FROM mirror.checkpoint WHERE log = $1 AND size = $2)"
+_RECEIPT = "SELECT EXISTS (SELECT 1 FROM mirror.checkpoint WHERE log = $1 AND size = $2 AND receipt IS NOT NULL)"
 _FORGET = "SELECT projection.forget_beyond($1, $2)"
 _RETIRE = "UPDATE mirror.key SET retired = true WHERE log = $1"
 _NEXT_KEY = """
@@ -198,12 +198,13 @@ class Office:
     async def _going_back(self, code: str, size: int) -> tuple[Statement, ...]:
         """Return what takes a log back to a size: what follows it leaves the history, and the rows made of it.
 
-        Raises Refused for a size that is no checkpoint's: nothing signed would cover what is left.
+        Raises Refused for a size without a receipt: nothing signed might cover what is left, and its node could not
+        be told from where to go on.
         """
         async with self._pool.acquire() as connection:
-            signed = await connection.fetchval(_SIGNED, code, size)
-            if size > 0 and not signed:
-                raise Refused("size-not-proven", "No checkpoint ends there. Name the size of one that has a receipt.")
+            receipt = await connection.fetchval(_RECEIPT, code, size)
+            if size > 0 and not receipt:
+                raise Refused("size-not-proven", "No receipt was given for that size. Name one that has a receipt.")
             compact = await tree.range_at(connection, code, min(size, await self._proven_size(code)))
         return Statement(_DISOWN, (code, size, compact.to_bytes())), Statement(_FORGET, (code, size))
 

@@ -114,6 +114,12 @@ class Log:
     def __post_init__(self) -> None:
         self.first = self.range.size
 
+    @property
+    def has_gap(self) -> bool:
+        """Whether something later came and the next entry did not: its relay is further than we are."""
+        waiting = bool(self.provisional or self.awaited or self.heartbeats)
+        return waiting and self.range.size not in self.provisional
+
 
 def take_entry(log: Log, position: int, data: bytes) -> None:
     """Keep the bytes of a position that is not proven, in the place of what came for it before."""

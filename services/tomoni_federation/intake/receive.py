@@ -65,6 +65,8 @@ class Received:
     receipts: tuple[Receipt, ...]
     proven: int
     contradicted: tuple[str, ...]
+    gaps: tuple[str, ...] = ()
+    """Logs whose relay is further than the mirror: it was taken back, or something was lost on the way."""
 
 
 class Receiver:
@@ -289,4 +291,5 @@ def _report(
     for code in contradicted:
         CONTRADICTIONS.inc()
         log.error("log_contradicts_itself", code=code)
-    return Received(tuple(receipts.values()), proven, tuple(contradicted))
+    gaps = tuple(one.code for one in logs if one.has_gap)
+    return Received(tuple(receipts.values()), proven, tuple(contradicted), gaps)

@@ -95,5 +95,6 @@ LATEST_RECEIPTS: Final = """
 SELECT l.log, k.size, k.receipt FROM mirror.log l CROSS JOIN LATERAL (
     SELECT size, receipt FROM mirror.checkpoint
     WHERE log = l.log AND receipt IS NOT NULL ORDER BY size DESC LIMIT 1
-) AS k
+) AS k WHERE $1::text[] IS NULL OR l.log = ANY($1)
 """
+"""Of some logs, or of all (NULL)."""

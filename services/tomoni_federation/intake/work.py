@@ -55,9 +55,9 @@ class Receipts:
         self._waiting[code] = note
         self._told.set()
 
-    async def give_all(self) -> None:
-        """Send the newest receipt of every log: after a start, and to a hub that was wiped."""
-        for code, _, note in await self._pool.fetch(sql.LATEST_RECEIPTS):
+    async def give_again(self, codes: Sequence[str] | None = None) -> None:
+        """Send the newest receipts of some logs, or of all: after a start, and to a hub that was wiped."""
+        for code, _, note in await self._pool.fetch(sql.LATEST_RECEIPTS, codes):
             self._waiting.setdefault(code, note)
         self._told.set()
 
@@ -95,7 +95,7 @@ class Work:
     async def run(self) -> None:
         """Run all loops until cancelled; an error nobody expected ends them, and with them the process."""
         await self._projector.start()
-        await self._receipts.give_all()
+        await self._receipts.give_again()
         self._evidence.set()
         async with asyncio.TaskGroup() as group:
             group.create_task(_for_ever("events", lambda: self._intake(EVENTS, self._receiver.events)))
@@ -114,7 +114,7 @@ class Work:
             async for messages in consumer.batches():
                 received = await take(messages)
                 await consumer.acknowledge(messages[-1])
-                self._pass_on(received)
+                await self._pass_on(received)
 
     async def _align(self, consumer: PullConsumer, stream: str) -> None:
         known = await self._pool.fetchval("SELECT created FROM mirror.courier WHERE stream = $1", stream)
@@ -127,15 +127,17 @@ class Work:
             stream,
             found,
         )
-        await self._receipts.give_all()  # the hub was wiped, its receipts too: relays then know where to go on
+        await self._receipts.give_again()  # the hub was wiped, its receipts too: relays then know where to go on
 
-    def _pass_on(self, received: Received) -> None:
+    async def _pass_on(self, received: Received) -> None:
         for receipt in received.receipts:
             self._receipts.give(receipt.code, receipt.note)
         if received.proven:
             self._projector.notify()
         if received.contradicted:
             self._evidence.set()
+        if received.gaps:  # a history that was taken back: its relay holds a receipt for more, and goes on from there
+            await self._receipts.give_again(received.gaps)
 
     async def _project(self) -> None:
         await self._projector.wait(RETRY_SECONDS)
