@@ -113,8 +113,9 @@ def test_an_arrangement_keeps_only_what_was_certified_before_it_ended():
     assert ask(kept, document=having(certified_on=TODAY)).reasons == ("date-not-covered",)
 
 
-def test_an_arrangement_withdrawn_before_it_began_keeps_nothing():
-    never = replace(HOUSING, withdrawn_on=HOUSING.effective_from, withdrawn_position=6, keeps_recognised=True)
+@pytest.mark.parametrize("withdrawn_on", [HOUSING.effective_from, date.min])
+def test_an_arrangement_withdrawn_before_it_began_keeps_nothing(withdrawn_on):
+    never = replace(HOUSING, withdrawn_on=withdrawn_on, withdrawn_position=6, keeps_recognised=True)
     assert ask(never).outcome == "not-recognised"
 
 

@@ -56,6 +56,10 @@ TERMS: Mapping[str, str] = {
 }
 """What recognition means under each pattern that is decided here."""
 
+_DAY = timedelta(days=1)
+_FIRST_DAY = date.min + _DAY
+"""No day can be counted before `date.min`, which an event may name."""
+
 OWN_TERMS = "The receiver's own certificate."
 
 
@@ -87,8 +91,10 @@ class Arrangement:
     @property
     def last_day(self) -> date | None:
         """The last day on which it counts, withdrawal considered; None where it is open."""
-        ends = [self.effective_until, self.withdrawn_on - timedelta(days=1) if self.withdrawn_on else None]
-        return min((end for end in ends if end is not None), default=None)
+        ends = [] if self.effective_until is None else [self.effective_until]
+        if self.withdrawn_on is not None:
+            ends.append(max(self.withdrawn_on, _FIRST_DAY) - _DAY)
+        return min(ends, default=None)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
