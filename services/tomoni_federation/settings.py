@@ -28,7 +28,8 @@ class HubSettings(Section, frozen=True, kw_only=True):
 class LimitSettings(Section, frozen=True, kw_only=True):
     """How much one client may ask."""
 
-    lookups_per_minute: Annotated[int, msgspec.Meta(ge=1)] = 600
+    lookups_per_minute: Annotated[int, msgspec.Meta(ge=1)] = 1_000
+    """Also the largest batch that can be answered at all: a whole one of a thousand documents."""
 
 
 EMERGENCY = timedelta(days=7)
