@@ -58,11 +58,11 @@ async def test_what_was_not_acknowledged_comes_again_at_once_after_a_restart(hub
     await publish(hub, 3000)
     async with federation(hub) as connection, PullConsumer(connection, EVENTS, INTAKE).open() as consumer:
         await consumer.align(None)
-        assert len(await take(consumer, 1000)) == 1000
-        assert len(await take(consumer, 1000, acknowledge=False)) >= 1000
+        first = len(await take(consumer, 1000))  # at least: batches are what has arrived
+        assert await take(consumer, 500, acknowledge=False)
         await consumer.align(None)
-        again = await take(consumer, 2000)
-    assert [message.position for message in again] == list(range(1000, 3000))
+        again = await take(consumer, 3000 - first)
+    assert [message.position for message in again] == list(range(first, 3000))
 
 
 async def test_a_message_that_comes_while_waiting_is_delivered(hub):
