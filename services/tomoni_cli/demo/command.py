@@ -61,8 +61,8 @@ def _show(console: Console, state: Path, stop: Event, *, stay: bool) -> None:
         Tour(system, console).run()
         console.print("\n[bold green]Every step was as it should be.[/]")
         if stay:
-            _print_addresses(console, system)
             with suppress(KeyboardInterrupt):
+                _print_addresses(console, system)
                 stop.wait()
     console.print("Everything is stopped.")
 
