@@ -12,12 +12,12 @@ import msgspec
 from tests.federation.towns import FEDERATION, Town
 from tomoni.admission import sign_admission
 from tomoni.auth import TokenIssuer
+from tomoni.processes import free_port
 from tomoni.secret_files import write_secret
 from tomoni.transport import Committed, Connection, events_subject, heartbeats_subject, publish_batch, publish_one
 from tomoni.transport.publish import Outgoing
 from tomoni.transport.subjects import KIND_HEADER, POSITION_HEADER
 from tomoni_cli.embedded.nats import EmbeddedNats
-from tomoni_federation.hub.ports import free_port
 from tomoni_federation.initialise import NewFederation, initialise
 from tomoni_federation.settings import Files, load_settings
 

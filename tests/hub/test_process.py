@@ -17,6 +17,7 @@ import pytest
 from tests.hub.logs import NAME, ORIGIN, FederationLog, admitted, new_key, readmitted, suspended
 from tests.transport.hubs import eventually
 from tomoni import nkey
+from tomoni.processes import free_port
 from tomoni.settings import SettingsError, load
 from tomoni.tlog.note import generate_signer
 from tomoni.transport import (
@@ -31,7 +32,6 @@ from tomoni.transport import (
 from tomoni.transport.subjects import node_inbox
 from tomoni_federation.hub.initialise import initialise_hub
 from tomoni_federation.hub.nats_server import ServerError
-from tomoni_federation.hub.ports import free_port
 from tomoni_federation.hub.process import Hub
 from tomoni_federation.hub.settings import HubSettings, check
 

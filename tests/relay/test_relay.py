@@ -8,6 +8,7 @@ from tests.relay.nodes import RECEIPTS, RelayProcess, mirroring, relaying, sizes
 from tests.transport.hubs import SETAGAYA, SHIBUYA, crowded_hub, eventually, federation, running_hub, until
 from tests.transport.hubs import node as connected
 from tests.transport.test_publish import stored
+from tomoni.processes import free_port
 from tomoni.tlog.cosignature import cosign, generate_cosigner
 from tomoni.tlog.note import generate_signer
 from tomoni.transport import (
@@ -20,7 +21,6 @@ from tomoni.transport import (
 )
 from tomoni.transport.provision import StreamLimits
 from tomoni.transport.subjects import KIND_HEADER, POSITION_HEADER
-from tomoni_federation.hub.ports import free_port
 from tomoni_registry.relay.source import Progress
 
 SUBJECT = events_subject(SHIBUYA)

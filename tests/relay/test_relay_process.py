@@ -8,7 +8,7 @@ import httpx
 
 from tests.relay.nodes import RelayProcess
 from tests.transport.hubs import SHIBUYA, until
-from tomoni_federation.hub.ports import free_port
+from tomoni.processes import free_port
 
 
 def started(town, hub, folder) -> tuple[RelayProcess, httpx.AsyncClient]:

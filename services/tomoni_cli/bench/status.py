@@ -20,12 +20,12 @@ from tomoni.auth import TokenIssuer
 from tomoni.database import Pool, create_pool
 from tomoni.documents import document_hash, new_handle
 from tomoni.jurisdictions import all_jurisdictions
+from tomoni.processes import free_port
 from tomoni_cli.bench import load
 from tomoni_cli.bench.rows import Row, compare
 from tomoni_cli.bench.samples import DAY, FEDERATION, KIND
 from tomoni_cli.bench.status_server import ISSUER, ServerSettings
 from tomoni_cli.embedded.postgres import EmbeddedPostgres
-from tomoni_federation.hub.ports import free_port
 from tomoni_federation.projections.sql import PROJECTION, VERSION
 from tomoni_federation.schema import prepare
 from tomoni_federation.status.api import MOST, NamedDocument, StatusQuestion, StatusQuestions

@@ -5,11 +5,13 @@ from pathlib import Path
 
 import msgspec
 
+from tomoni.processes import free_port
+
 
 def choose_ports(file: Path, names: list[str]) -> dict[str, int]:
     """Return a port for each name: the one used last time where it is still free, else another."""
     known = msgspec.json.decode(file.read_bytes(), type=dict[str, int]) if file.exists() else {}
-    ports = {name: known[name] if name in known and _is_free(known[name]) else _free_port() for name in names}
+    ports = {name: known[name] if name in known and _is_free(known[name]) else free_port() for name in names}
     file.write_bytes(msgspec.json.encode(ports))
     return ports
 
@@ -22,10 +24,3 @@ def _is_free(port: int) -> bool:
         except OSError:
             return False
     return True
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-    return port

@@ -1,19 +1,19 @@
 """The demonstration's own processes: each a `tomoni …` command with its log file, stopped in the reverse order."""
 
-import ctypes
 import os
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import httpx
 
+from tomoni.processes import die_with_parent
+
 STOP_SECONDS = 25
 READY_SECONDS = 60
-_PR_SET_PDEATHSIG = 1
 
 
 class ProcessError(Exception):
@@ -43,7 +43,7 @@ class Process:
                 stderr=log,
                 env={**os.environ, **self._settings},
                 start_new_session=True,  # Ctrl-C in the terminal is for us, who stop the others in order
-                preexec_fn=_die_with_parent(),  # noqa: PLW1509  # no thread of ours runs when processes are started
+                preexec_fn=die_with_parent(signal.SIGTERM),  # noqa: PLW1509  # no thread of ours runs when processes are started
             )
 
     def wait_ready(self, path: str = "/health/ready") -> None:
@@ -85,18 +85,3 @@ class Process:
     def pid(self) -> int | None:
         """The process id while it runs."""
         return None if self._child is None else self._child.pid
-
-
-def _die_with_parent() -> Callable[[], None]:
-    """Return what the child does before it becomes the command: ask Linux for SIGTERM when the parent is gone."""
-    libc = ctypes.CDLL(None)
-    prctl = getattr(libc, "prctl", None)
-    parent = os.getpid()
-
-    def before_exec() -> None:
-        if prctl is not None:
-            prctl(_PR_SET_PDEATHSIG, int(signal.SIGTERM), 0, 0, 0)
-            if os.getppid() != parent:  # it died between the fork and the request
-                os.kill(os.getpid(), signal.SIGTERM)
-
-    return before_exec

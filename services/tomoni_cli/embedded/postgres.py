@@ -15,7 +15,6 @@ import pwd
 import secrets
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
@@ -25,6 +24,7 @@ from pathlib import Path
 from types import TracebackType
 from urllib.parse import quote
 
+from tomoni.processes import free_port
 from tomoni_cli.embedded import guardian
 
 SUPERUSER = "postgres"
@@ -63,7 +63,7 @@ class EmbeddedPostgres:
     def __init__(self, folder: Path, *, port: int | None = None) -> None:
         """Prepare a cluster under `folder`; with `port`, it also listens on 127.0.0.1 (0 picks a free port)."""
         self.folder = folder.absolute()
-        self.port = _free_port() if port == 0 else port
+        self.port = free_port() if port == 0 else port
         self._any_port = port == 0
         self.server_pid = 0
         self._account = pwd.getpwnam("nobody") if os.geteuid() == 0 else None
@@ -94,7 +94,7 @@ class EmbeddedPostgres:
             except EmbeddedPostgresError as error:
                 if not self._any_port or "TCP/IP sockets" not in str(error):
                     raise
-                self.port = _free_port()  # somebody took it since it was found free
+                self.port = free_port()  # somebody took it since it was found free
         raise EmbeddedPostgresError("no port of this machine stays free long enough to listen on it")
 
     def _launch(self, binaries: Path) -> None:
@@ -311,10 +311,3 @@ class EmbeddedPostgres:
         if done.returncode != 0:
             raise EmbeddedPostgresError(f"{Path(command[0]).name} failed: {done.stderr.strip()}")
         return done.stdout
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port

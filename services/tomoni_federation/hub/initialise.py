@@ -3,9 +3,9 @@
 from pathlib import Path
 
 from tomoni import nkey
+from tomoni.processes import free_port
 from tomoni.settings import SettingsError
 from tomoni_federation.hub.files import write_atomically
-from tomoni_federation.hub.ports import free_port
 
 SETTINGS_FILE = "hub.toml"
 KEY_NAMES = ("system", "provisioner", "federation")

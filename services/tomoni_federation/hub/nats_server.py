@@ -2,10 +2,8 @@
 
 import asyncio
 import contextlib
-import ctypes
 import os
 import signal
-import sys
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Final
@@ -14,12 +12,13 @@ import httpx
 import msgspec
 import structlog
 
+from tomoni.processes import die_with_parent
+
 log = structlog.get_logger()
 
 READY_SECONDS: Final = 60.0
 STOP_SECONDS: Final = 20.0
 _RESTART_SECONDS: Final = 1.0
-_PR_SET_PDEATHSIG: Final = 1
 
 
 class ServerError(Exception):
@@ -58,7 +57,7 @@ class NatsServer:
             stdin=asyncio.subprocess.DEVNULL,
             stdout=asyncio.subprocess.DEVNULL,
             stderr=asyncio.subprocess.DEVNULL,
-            preexec_fn=die_with_parent(),
+            preexec_fn=die_with_parent(signal.SIGKILL),
             start_new_session=True,  # a terminal's Ctrl-C is for us; we stop the server when we have drained
             env={"PATH": os.environ.get("PATH", "")},
         )
@@ -155,21 +154,3 @@ class NatsServer:
                 return False
             return (await self._http.get(f"{self._monitor}/healthz")).status_code == 200
         return False
-
-
-def die_with_parent() -> Callable[[], None] | None:
-    """Return what a child runs before it becomes the server: on Linux it asks to be killed when its parent ends.
-
-    An orphan would hold port and store, and serve with a configuration that nobody reloads any more.
-    """
-    if not sys.platform.startswith("linux"):
-        return None
-    libc = ctypes.CDLL(None, use_errno=True)
-    parent = os.getpid()
-
-    def prepare() -> None:
-        libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-        if os.getppid() != parent:  # it ended before we could ask
-            os._exit(1)
-
-    return prepare

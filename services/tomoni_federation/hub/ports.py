@@ -1,10 +1,10 @@
 """Ports: the clients' is picked once and kept, since nodes know the hub by it; `-1` would be another at each start."""
 
-import socket
 from pathlib import Path
 
 import msgspec
 
+from tomoni.processes import free_port
 from tomoni_federation.hub.files import write_atomically
 
 PORTS_FILE = "port"
@@ -25,10 +25,3 @@ def kept_ports(folder: Path, wanted: int) -> Ports:
     if clients != kept:
         write_atomically(file, msgspec.json.encode(clients))
     return Ports(clients=clients, monitor=free_port())
-
-
-def free_port(host: str = "127.0.0.1") -> int:
-    """Return a port that nobody holds right now."""
-    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
-        probe.bind((host, 0))
-        return int(probe.getsockname()[1])

@@ -1,0 +1,36 @@
+"""What a process needs that starts others: free ports, and children that do not outlive it."""
+
+import ctypes
+import os
+import signal
+import socket
+import sys
+from collections.abc import Callable
+
+_PR_SET_PDEATHSIG = 1
+
+
+def free_port(host: str = "127.0.0.1") -> int:
+    """Return a port that nobody listens on now; somebody may take it before it is used."""
+    with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
+        probe.bind((host, 0))
+        port: int = probe.getsockname()[1]
+    return port
+
+
+def die_with_parent(number: signal.Signals) -> Callable[[], None] | None:
+    """Return what a child runs between fork and exec: on Linux it asks for a signal when its parent ends.
+
+    An orphan would hold port and store, and serve with a configuration that nobody reloads any more.
+    """
+    if not sys.platform.startswith("linux"):
+        return None
+    libc = ctypes.CDLL(None, use_errno=True)
+    parent = os.getpid()
+
+    def before_exec() -> None:
+        libc.prctl(_PR_SET_PDEATHSIG, int(number), 0, 0, 0)
+        if os.getppid() != parent:  # it ended before we could ask
+            os._exit(1)
+
+    return before_exec
