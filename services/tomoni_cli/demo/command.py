@@ -6,10 +6,9 @@ import shutil
 import signal
 import sys
 from collections.abc import Generator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
-from threading import Event
-from typing import Annotated
+from typing import Annotated, Final
 
 from cyclopts import App, Parameter
 from rich.console import Console
@@ -20,6 +19,8 @@ from tomoni_cli.demo.system import System
 from tomoni_cli.demo.tour import Tour, TourFailed
 from tomoni_cli.demo.towns import TOWNS
 from tomoni_cli.embedded.postgres import EmbeddedPostgresError
+
+INTERRUPTIONS: Final = (signal.SIGINT, signal.SIGTERM)
 
 app = App(name="demo", help="Run a federation and five towns on this machine, and take a tour.")
 
@@ -33,19 +34,11 @@ def demo(
 ) -> None:
     """Start everything, take the tour, and stay up until Ctrl-C."""
     console = Console(soft_wrap=True)
-    stop = Event()
-
-    def interrupt(*_: object) -> None:
-        """Leave the waiting at the end, or, before it, whatever is being done."""
-        if not stop.is_set():
-            stop.set()
-            raise KeyboardInterrupt
-
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, interrupt)
+    for number in INTERRUPTIONS:
+        signal.signal(number, _interrupt)
     try:
         with _state_folder(folder, fresh=fresh) as state:
-            _show(console, state, stop, stay=not exit)
+            _show(console, state, stay=not exit)
     except KeyboardInterrupt:
         console.print("Stopped.")
         sys.exit(130)
@@ -54,17 +47,36 @@ def demo(
         sys.exit(1)
 
 
-def _show(console: Console, state: Path, stop: Event, *, stay: bool) -> None:
+def _interrupt(*_: object) -> None:
+    """Leave whatever is being done, once: the stopping that follows is not interrupted."""
+    _ignore_interruptions()
+    raise KeyboardInterrupt
+
+
+def _ignore_interruptions() -> None:
+    for number in INTERRUPTIONS:
+        signal.signal(number, signal.SIG_IGN)
+
+
+def _show(console: Console, state: Path, *, stay: bool) -> None:
     console.print("[bold]Tomoni ともに[/]: sworn in one town, honoured in the next")
     console.print(f"Starting PostgreSQL, the federation, the hub and {len(TOWNS)} towns in {state} …", highlight=False)
     with System(state, TOWNS) as system:
         Tour(system, console).run()
         console.print("\n[bold green]Every step was as it should be.[/]")
         if stay:
-            with suppress(KeyboardInterrupt):
-                _print_addresses(console, system)
-                stop.wait()
+            _stay_up(console, system)
+        _ignore_interruptions()
     console.print("Everything is stopped.")
+
+
+def _stay_up(console: Console, system: System) -> None:
+    """Print the addresses and wait for Ctrl-C; one that comes while they are printed waits until they are."""
+    signal.pthread_sigmask(signal.SIG_BLOCK, INTERRUPTIONS)
+    _print_addresses(console, system)
+    signal.sigwait(INTERRUPTIONS)
+    _ignore_interruptions()  # before they are let through again: a second one may be waiting
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, INTERRUPTIONS)
 
 
 def _print_addresses(console: Console, system: System) -> None:
