@@ -1,13 +1,15 @@
 """Fixtures that every part shares: one PostgreSQL cluster a test process, a fresh database a test."""
 
+import asyncio
 import os
 import shutil
 import tempfile
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+import uvloop
 from hypothesis import settings
 
 from tomoni_cli.embedded.postgres import EmbeddedDatabase, EmbeddedPostgres
@@ -16,6 +18,13 @@ from tomoni_cli.embedded.postgres import EmbeddedDatabase, EmbeddedPostgres
 settings.register_profile("judged", derandomize=True, deadline=None)
 settings.register_profile("searching", deadline=None)
 settings.load_profile("judged" if os.environ.get("CI") else "searching")
+
+
+def pytest_asyncio_loop_factories(
+    config: pytest.Config, item: pytest.Item
+) -> dict[str, Callable[[], asyncio.AbstractEventLoop]]:
+    """Run tests on the loop that our processes run on (`tomoni.loop`)."""
+    return {"uvloop": uvloop.new_event_loop}
 
 
 @pytest.fixture(scope="session")

@@ -10,7 +10,7 @@ import msgspec
 from cyclopts import App, Parameter
 from rich.console import Console
 
-from tomoni import logging, roles
+from tomoni import logging, loop, roles
 from tomoni.eventlog.errors import SigningRefused
 from tomoni.server import serve as serve_app
 from tomoni.settings import SettingsError
@@ -70,7 +70,7 @@ def serve(*, config: Config) -> None:
     logging.configure("federation")
     loaded = load_settings(config)
     try:
-        asyncio.run(_serve(loaded))
+        loop.run(_serve(loaded))
     except SigningRefused as refused:
         sys.stderr.write(f"tomoni: the federation's log must not go on: {refused}\n")
         sys.exit(3)

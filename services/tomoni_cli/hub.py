@@ -1,13 +1,12 @@
 """`tomoni hub`: run the hub, or make a new one."""
 
-import asyncio
 from pathlib import Path
 from typing import Annotated
 
 from cyclopts import App, Parameter
 from rich.console import Console
 
-from tomoni import logging, settings
+from tomoni import logging, loop, settings
 from tomoni.jurisdictions.catalogue import all_jurisdictions, former_jurisdictions
 from tomoni_federation.hub.initialise import initialise_hub, key_file
 from tomoni_federation.hub.process import run_hub
@@ -21,7 +20,7 @@ def run(*, config: Annotated[Path, Parameter(help="Settings file (TOML); TOMONI_
     """Run the hub until SIGTERM."""
     logging.configure("hub")
     codes = {one.code for one in (*all_jurisdictions(), *former_jurisdictions())}
-    asyncio.run(run_hub(settings.load(HubSettings, config), codes))
+    loop.run(run_hub(settings.load(HubSettings, config), codes))
 
 
 @app.command

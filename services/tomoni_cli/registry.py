@@ -9,7 +9,7 @@ import msgspec
 from cyclopts import App, Parameter
 from rich.console import Console
 
-from tomoni import logging, roles, settings
+from tomoni import logging, loop, roles, settings
 from tomoni.eventlog import SigningRefused
 from tomoni.server import serve as serve_app
 from tomoni.settings import SettingsError
@@ -76,7 +76,7 @@ def serve(*, config: Config) -> None:
     logging.configure("registry")
     loaded = load_settings(config)
     try:
-        asyncio.run(_serve(loaded))
+        loop.run(_serve(loaded))
     except SigningRefused as refused:
         sys.stderr.write(f"tomoni: the log must not go on: {refused}\n")
         sys.exit(3)
@@ -91,7 +91,7 @@ async def _serve(loaded: RegistrySettings) -> None:
 def relay(*, config: Config) -> None:
     """Run the relay until SIGTERM."""
     logging.configure("relay")
-    asyncio.run(run_relay(settings.load(RelaySettings, config)))
+    loop.run(run_relay(settings.load(RelaySettings, config)))
 
 
 @app.command

@@ -13,7 +13,7 @@ import structlog
 from litestar import Litestar
 
 from tomoni import times
-from tomoni.auth import TokenVerifier, bearer_middleware, closed_by_default, requires
+from tomoni.auth import TokenVerifier, bearer_middleware, requires
 from tomoni.database import Pool
 from tomoni.eventlog import EventReader, Sequencer, log_routes
 from tomoni.health import health_routes
@@ -52,10 +52,9 @@ def create_app(town: Town, verifier: TokenVerifier, pool: Pool, signing: Signing
         route_handlers=[
             *slices,
             key_routes(town, signing.keys),
-            *log_routes(pool, [requires("auditor", "witness")]),
+            *log_routes(pool, requires("auditor", "witness")),
             *health_routes({"write": require_write, "proof": signing.require_proof}),
         ],
-        guards=[closed_by_default],
         middleware=[bearer_middleware(verifier)],
         exception_handlers=exception_handlers,
         openapi_config=describe(

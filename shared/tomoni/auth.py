@@ -10,7 +10,7 @@ import hashlib
 import os
 import secrets
 import time
-from collections.abc import Awaitable, Callable, Collection
+from collections.abc import Collection, Mapping
 from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
@@ -19,9 +19,8 @@ import msgspec
 from joserfc import jwt
 from joserfc.errors import JoseError
 from joserfc.jwk import KeySet, OKPKey
-from litestar.connection import ASGIConnection
-from litestar.handlers.base import BaseRouteHandler
-from litestar.middleware import AbstractAuthenticationMiddleware, AuthenticationResult, DefineMiddleware
+from litestar.types import ASGIApp, HTTPScope, Middleware, Receive, Send
+from litestar.types import Scope as ASGIScope
 
 from tomoni import times
 from tomoni.problems import Problem
@@ -159,53 +158,65 @@ def _invalid(detail: str) -> Problem:
     return Problem("invalid-token", detail, headers=_HEADERS)
 
 
-AnyConnection = ASGIConnection[Any, Any, Any, Any]  # the framework's parameters do not matter here
+class Requirement(msgspec.Struct, frozen=True):
+    """Whom a route answers: one of the scopes, and a token bound to the jurisdiction where one is given."""
 
+    scopes: frozenset[str]
+    jurisdiction: str | None = None
 
-class _BearerMiddleware(AbstractAuthenticationMiddleware):
-    verifier: TokenVerifier
-
-    async def authenticate_request(self, connection: AnyConnection) -> AuthenticationResult:  # pyright: ignore[reportIncompatibleMethodOverride]
-        """Set the principal of a request; a request without a token has none, and the guard refuses it."""
-        header = connection.headers.get("authorization")
-        if header is None:
-            return AuthenticationResult(user=None, auth=None)
-        kind, _, token = header.partition(" ")
-        if kind.lower() != "bearer" or not token:
-            raise _invalid("Send the token as `Authorization: Bearer <token>`.")
-        return AuthenticationResult(user=self.verifier.verify(token.strip()), auth=None)
-
-
-def bearer_middleware(verifier: TokenVerifier) -> DefineMiddleware:
-    """Return the middleware that reads bearer tokens."""
-    return DefineMiddleware(type("BearerMiddleware", (_BearerMiddleware,), {"verifier": verifier}))
-
-
-Guard = Callable[[AnyConnection, BaseRouteHandler], Awaitable[None]]
-"""A coroutine function: a plain one would be run in a thread, which costs more than the rest of a request."""
-
-
-def requires(*scopes: Scope, jurisdiction: str | None = None) -> Guard:
-    """Return the guard of a route: one of the scopes, and a token bound to this jurisdiction where one is given."""
-    wanted = frozenset(scopes)
-
-    async def guard(connection: AnyConnection, _: BaseRouteHandler) -> None:
-        principal = connection.scope.get("user")
-        if not isinstance(principal, Principal):
-            raise _invalid("This route needs a token: send `Authorization: Bearer <token>`.")
-        if not principal.scopes & wanted:
-            raise Problem("forbidden", f"This route needs one of the scopes: {', '.join(sorted(wanted))}.")
-        if jurisdiction is not None and principal.jurisdiction != jurisdiction:
+    def admit(self, principal: Principal) -> None:
+        """Raise Problem `forbidden` where the principal is not one of those."""
+        if not principal.scopes & self.scopes:
+            raise Problem("forbidden", f"This route needs one of the scopes: {', '.join(sorted(self.scopes))}.")
+        if self.jurisdiction is not None and principal.jurisdiction != self.jurisdiction:
             raise Problem("forbidden", "The token belongs to another town. Use a token of this one.")
 
-    return guard
+
+PUBLIC: Mapping[str, object] = {"public": True}
+"""The `opt` of a route that answers anybody. It reads no token, so that a stale one does no harm."""
 
 
-async def closed_by_default(connection: AnyConnection, handler: BaseRouteHandler) -> None:
-    """Refuse a route that has no guard of its own and is not marked `opt={"public": True}`; for the application."""
-    if handler.opt.get("public"):
-        return
-    if not isinstance(connection.scope.get("user"), Principal):
-        raise _invalid("This route needs a token: send `Authorization: Bearer <token>`.")
-    if not handler.guards:
+def requires(*scopes: Scope, jurisdiction: str | None = None) -> dict[str, object]:
+    """Return the `opt` of a route that answers tokens of one of the scopes, of this jurisdiction where one is given."""
+    return {"requires": Requirement(frozenset(scopes), jurisdiction)}
+
+
+def bearer_middleware(verifier: TokenVerifier) -> Middleware:
+    """Return the middleware that reads bearer tokens and holds each route to what its `opt` says.
+
+    One plain function before the route, and no guards of the framework: those copy the route's handler at each
+    request, which costs as much as verifying the token (docs/decisions/0046).
+    """
+
+    def wrap(app: ASGIApp) -> ASGIApp:
+        async def guarded(scope: ASGIScope, receive: Receive, send: Send) -> None:
+            if scope["type"] == "http":
+                scope["user"] = _admitted(scope, verifier)
+            await app(scope, receive, send)
+
+        return guarded
+
+    return wrap
+
+
+def _admitted(scope: HTTPScope, verifier: TokenVerifier) -> Principal | None:
+    """Return who asks, None on a public route; raise Problem where the route does not answer them."""
+    opt = scope["route_handler"].opt
+    if opt.get("public"):
+        return None
+    principal = verifier.verify(_token(scope))
+    requirement = opt.get("requires")
+    if not isinstance(requirement, Requirement):
         raise Problem("forbidden", "This route names nobody who may use it. Tell the operator.")
+    requirement.admit(principal)
+    return principal
+
+
+def _token(scope: HTTPScope) -> str:
+    header = next((value for name, value in scope["headers"] if name == b"authorization"), None)
+    if header is None:
+        raise _invalid("This route needs a token: send `Authorization: Bearer <token>`.")
+    kind, _, token = header.decode("latin-1").partition(" ")
+    if kind.lower() != "bearer" or not token.strip():
+        raise _invalid("Send the token as `Authorization: Bearer <token>`.")
+    return token.strip()

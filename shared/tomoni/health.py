@@ -8,6 +8,8 @@ from litestar import MediaType, Response, get
 from litestar.handlers import HTTPRouteHandler
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
+from tomoni.auth import PUBLIC
+
 log = structlog.get_logger()
 
 Check = Callable[[], Awaitable[None]]
@@ -19,12 +21,12 @@ CHECK_SECONDS = 5.0
 def health_routes(ready: Mapping[str, Check]) -> list[HTTPRouteHandler]:
     """Return `/health/live`, `/health/ready` (every check must pass within 5 s) and `/metrics`."""
 
-    @get("/health/live", tags=["operations"], sync_to_thread=False, opt={"public": True})
+    @get("/health/live", tags=["operations"], sync_to_thread=False, opt=PUBLIC)
     def live() -> dict[str, str]:
         """Answer while the process runs its loop."""
         return {"status": "live"}
 
-    @get("/health/ready", tags=["operations"], opt={"public": True})
+    @get("/health/ready", tags=["operations"], opt=PUBLIC)
     async def is_ready() -> Response[dict[str, str]]:
         """Answer 200 when every function of the service works, else 503 with the names of those that do not."""
         names = list(ready)
@@ -32,7 +34,7 @@ def health_routes(ready: Mapping[str, Check]) -> list[HTTPRouteHandler]:
         states = {name: "ok" if passed else "failing" for name, passed in zip(names, results, strict=True)}
         return Response(states, status_code=200 if all(results) else 503, media_type=MediaType.JSON)
 
-    @get("/metrics", tags=["operations"], sync_to_thread=False, opt={"public": True})
+    @get("/metrics", tags=["operations"], sync_to_thread=False, opt=PUBLIC)
     def metrics() -> Response[bytes]:
         """Return this process's metrics in Prometheus' text format."""
         return Response(generate_latest(), headers={"Content-Type": CONTENT_TYPE_LATEST})

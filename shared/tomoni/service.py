@@ -19,7 +19,7 @@ from litestar.openapi.plugins import JsonRenderPlugin
 from litestar.types import ExceptionHandlersMap
 
 from tomoni import problems
-from tomoni.auth import TokenIssuer, TokenVerifier
+from tomoni.auth import PUBLIC, TokenIssuer, TokenVerifier
 from tomoni.database import Pool, create_pool
 from tomoni.eventlog.connections import BROKEN
 from tomoni.eventlog.errors import LogUnavailable, OutcomeUnknown
@@ -107,7 +107,7 @@ def describe(title: str, description: str) -> OpenAPIConfig:
         title=title,
         version="1",
         description=description,
-        openapi_router=Router("/schema", route_handlers=[], opt={"public": True}),
+        openapi_router=Router("/schema", route_handlers=[], opt=PUBLIC),
         render_plugins=[JsonRenderPlugin()],
         create_examples=False,
         use_handler_docstrings=True,

@@ -45,8 +45,11 @@ class StrictJson(AbstractDTO[T], Generic[T]):
 
     def decode_bytes(self, value: bytes) -> T:
         """Return the structure of a body; raise Problem where it is not one."""
-        content_type = self.asgi_connection.headers.get("content-type", "")
-        if content_type.partition(";")[0].strip().lower() != "application/json":
+        headers = self.asgi_connection.scope[
+            "headers"
+        ]  # the framework's own object parses all of them, at each request
+        content_type = next((found for name, found in headers if name == b"content-type"), b"")
+        if content_type.partition(b";")[0].strip().lower() != b"application/json":
             raise Problem("unsupported-media-type", "Send JSON, with Content-Type: application/json.")
         return read_body(value, self.model_type)
 

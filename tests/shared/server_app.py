@@ -7,12 +7,13 @@ from contextlib import asynccontextmanager
 
 from litestar import Litestar, get
 
-from tomoni import logging
+from tomoni import logging, loop
+from tomoni.auth import PUBLIC
 from tomoni.health import health_routes
 from tomoni.server import serve
 
 
-@get("/slow", opt={"public": True})
+@get("/slow", opt=PUBLIC)
 async def slow() -> str:
     """Answer after a second."""
     await asyncio.sleep(1)
@@ -42,7 +43,7 @@ def main() -> None:
     logging.configure("test")
     checks = {"good": _passes} | ({"bad": _fails} if sys.argv[2] == "not-ready" else {})
     app = Litestar([slow, *health_routes(checks)], lifespan=[lifespan], openapi_config=None)
-    asyncio.run(serve(app, "127.0.0.1", int(sys.argv[1])))
+    loop.run(serve(app, "127.0.0.1", int(sys.argv[1])))
 
 
 if __name__ == "__main__":

@@ -7,7 +7,7 @@ import pytest
 from litestar import Litestar, get
 from litestar.testing import TestClient
 
-from tomoni.auth import Principal, TokenIssuer, TokenVerifier
+from tomoni.auth import PUBLIC, Principal, TokenIssuer, TokenVerifier
 from tomoni.service import (
     HttpSettings,
     TokenSettings,
@@ -77,7 +77,7 @@ async def test_a_database_that_cannot_be_used_is_told_without_its_password() -> 
     assert "hunter2" not in str(caught.value)
 
 
-@get("/", opt={"public": True})
+@get("/", opt=PUBLIC)
 async def _broken() -> None:
     raise ConnectionResetError
 

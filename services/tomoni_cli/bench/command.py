@@ -1,6 +1,5 @@
 """The command `tomoni bench`: which rows to run, at what size, and how to print them."""
 
-import asyncio
 import sys
 import tempfile
 from collections.abc import Callable, Coroutine, Mapping
@@ -13,7 +12,7 @@ from cyclopts import App, Parameter
 from rich.console import Console
 from rich.table import Table
 
-from tomoni import logging
+from tomoni import logging, loop
 from tomoni_cli.bench.rows import Row
 
 app = App(name="bench", help="Measure speed against limits taken in the same run.")
@@ -44,7 +43,7 @@ def bench(
         run = cast("Run", import_module(MODULES[name]).run)
         with tempfile.TemporaryDirectory(prefix="tomoni-bench-") as folder:
             Path(folder).chmod(0o755)  # as root, PostgreSQL runs as `nobody` and must reach its own folder below
-            rows += asyncio.run(run(Path(folder), entries))
+            rows += loop.run(run(Path(folder), entries))
     if json:
         print(msgspec.json.encode(rows).decode())  # noqa: T201
     else:

@@ -5,7 +5,6 @@
 Run as `python -m tomoni_cli.bench.status_server <file>`.
 """
 
-import asyncio
 import sys
 from datetime import timedelta
 from pathlib import Path
@@ -14,7 +13,7 @@ from typing import Final
 import msgspec
 from litestar import Litestar, post
 
-from tomoni import logging, times
+from tomoni import logging, loop, times
 from tomoni.auth import TokenIssuer, TokenVerifier
 from tomoni.database import create_pool
 from tomoni.eventlog import Sequencer
@@ -78,9 +77,9 @@ def main(path: Path) -> None:
     logging.configure("bench", "WARNING")
     settings = read(path)
     if settings.database is None:
-        asyncio.run(_serve_bare(settings.port))
+        loop.run(_serve_bare(settings.port))
     else:
-        asyncio.run(_serve_federation(settings.port, settings.database, Path(settings.token_key)))
+        loop.run(_serve_federation(settings.port, settings.database, Path(settings.token_key)))
 
 
 if __name__ == "__main__":

@@ -116,7 +116,7 @@ def admission_routes(office: Office, answering: Answering, federation: str) -> R
         dto=StrictJson[AdmissionRequest],
         return_dto=None,
         status_code=201,
-        guards=[_SECRETARIAT],
+        opt=_SECRETARIAT,
         responses=answered(201, JurisdictionAnswer)
         | problems(
             "admission-not-proven", "admitted-with-other-keys", "jurisdiction-not-found", "jurisdiction-not-open"
@@ -131,7 +131,7 @@ def admission_routes(office: Office, answering: Answering, federation: str) -> R
         dto=StrictJson[Suspend],
         return_dto=None,
         status_code=200,
-        guards=[_SECRETARIAT],
+        opt=_SECRETARIAT,
         responses=answered(200, JurisdictionAnswer)
         | problems("jurisdiction-not-admitted", "jurisdiction-not-found", "jurisdiction-not-open", "size-not-proven"),
     )
@@ -144,7 +144,7 @@ def admission_routes(office: Office, answering: Answering, federation: str) -> R
         dto=StrictJson[Readmit],
         return_dto=None,
         status_code=200,
-        guards=[_SECRETARIAT],
+        opt=_SECRETARIAT,
         responses=answered(200, JurisdictionAnswer)
         | problems(
             "admission-not-proven",
@@ -161,7 +161,7 @@ def admission_routes(office: Office, answering: Answering, federation: str) -> R
             raise Problem("malformed", "The request is of another jurisdiction than the address names.")
         return respond(_to_body(await _refusing(office.readmit(request, data.from_size))))
 
-    @get("/jurisdictions", guards=[_LISTING], responses=answered(200, JurisdictionsAnswer) | problems())
+    @get("/jurisdictions", opt=_LISTING, responses=answered(200, JurisdictionsAnswer) | problems())
     async def jurisdictions(
         request: AnyRequest,
         after: Annotated[str, QueryParameter(max_length=6, description="where the page before ended")] = "",
@@ -188,7 +188,7 @@ def admission_routes(office: Office, answering: Answering, federation: str) -> R
         dto=StrictJson[Charter],
         return_dto=None,
         status_code=200,
-        guards=[_SECRETARIAT],
+        opt=_SECRETARIAT,
         responses=answered(200, NetworkAnswer) | problems(),
     )
     async def charter(data: JSONBody[Charter]) -> Response[bytes]:
@@ -209,7 +209,7 @@ def admission_routes(office: Office, answering: Answering, federation: str) -> R
         dto=StrictJson[AcceptMember],
         return_dto=None,
         status_code=200,
-        guards=[_SECRETARIAT],
+        opt=_SECRETARIAT,
         responses=answered(200, NetworkAnswer) | problems("jurisdiction-not-found", "network-not-found"),
     )
     async def accept(name: FromPath[str], data: JSONBody[AcceptMember]) -> Response[bytes]:

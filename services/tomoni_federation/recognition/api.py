@@ -138,7 +138,7 @@ def recognition_routes(answering: Answering) -> Router:
         dto=StrictJson[RecognitionQuestion],
         return_dto=None,
         status_code=200,
-        guards=[_ASKING],
+        opt=_ASKING,
         responses=answered(200, RecognitionAnswer, RECOGNISED) | problems(*QUESTION_PROBLEMS),
     )
     async def recognition(
@@ -173,7 +173,7 @@ def recognition_routes(answering: Answering) -> Router:
 
     @get(
         "/arrangements",
-        guards=[_READING],
+        opt=_READING,
         responses=answered(200, ArrangementsAnswer) | problems("jurisdiction-not-found"),
     )
     async def arrangements(

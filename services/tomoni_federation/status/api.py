@@ -122,7 +122,7 @@ def status_routes(answering: Answering) -> Router:
         dto=StrictJson[StatusQuestion],
         return_dto=None,
         status_code=200,
-        guards=[_ASKING],
+        opt=_ASKING,
         responses=answered(200, StatusAnswer, VALID) | problems(*QUESTION_PROBLEMS),
     )
     async def status(
@@ -143,7 +143,7 @@ def status_routes(answering: Answering) -> Router:
         dto=StrictJson[StatusQuestions],
         return_dto=None,
         status_code=200,
-        guards=[_ASKING],
+        opt=_ASKING,
         responses=answered(200, StatusAnswers, StatusAnswers(answers=(VALID,))) | problems(*QUESTION_PROBLEMS),
     )
     async def statuses(

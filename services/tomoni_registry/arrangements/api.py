@@ -93,12 +93,12 @@ def arrangement_routes(town: Town) -> Router:
 
 
 def _changes(town: Town) -> list[HTTPRouteHandler]:
-    guards = [requires("clerk", "supervisor", jurisdiction=town.code)]
+    reserved = requires("clerk", "supervisor", jurisdiction=town.code)
 
     @post(
         "/",
         dto=StrictJson[DeclareBody],
-        guards=guards,
+        opt=reserved,
         responses=answered(201, ArrangementAnswer)
         | problems("dates-out-of-order", "jurisdiction-not-found", "too-many-arrangements", *COMMAND_PROBLEMS),
     )
@@ -114,7 +114,7 @@ def _changes(town: Town) -> list[HTTPRouteHandler]:
     @post(
         "/{arrangement:uuid}/withdraw",
         dto=StrictJson[WithdrawBody],
-        guards=guards,
+        opt=reserved,
         status_code=200,
         responses=answered(200, ArrangementAnswer)
         | problems("arrangement-not-found", "arrangement-withdrawn", "stale-version", *COMMAND_PROBLEMS),
@@ -133,7 +133,7 @@ def _changes(town: Town) -> list[HTTPRouteHandler]:
 
 
 def _reading(town: Town) -> HTTPRouteHandler:
-    @get("/", guards=[requires("clerk", "supervisor", jurisdiction=town.code)], responses=problems())
+    @get("/", opt=requires("clerk", "supervisor", jurisdiction=town.code), responses=problems())
     async def arrangements() -> ArrangementsAnswer:
         """Return this town's arrangements."""
         answers = [

@@ -42,7 +42,7 @@ def _documents(town: Town) -> list[HTTPRouteHandler]:
     @post(
         "/",
         dto=StrictJson[IssueBody],
-        guards=[requires("clerk", "supervisor", jurisdiction=town.code)],
+        opt=requires("clerk", "supervisor", jurisdiction=town.code),
         responses=answered(201, DocumentAnswer, ISSUED)
         | problems(
             "day-before-scheme",
@@ -65,7 +65,7 @@ def _documents(town: Town) -> list[HTTPRouteHandler]:
     @post(
         "/{certificate:uuid}/reissue",
         dto=StrictJson[ReissueBody],
-        guards=[requires("clerk", "supervisor", jurisdiction=town.code)],
+        opt=requires("clerk", "supervisor", jurisdiction=town.code),
         status_code=200,
         responses=answered(200, DocumentAnswer, ISSUED)
         | problems("certificate-not-current", "dates-out-of-order", "day-in-future", *_ABOUT_ONE),
@@ -89,7 +89,7 @@ def _course(town: Town) -> list[HTTPRouteHandler]:
     @post(
         "/{certificate:uuid}/confirm",
         dto=StrictJson[ConfirmBody],
-        guards=[requires("clerk", "supervisor", jurisdiction=town.code)],
+        opt=requires("clerk", "supervisor", jurisdiction=town.code),
         status_code=200,
         responses=answered(200, CertificateAnswer)
         | problems("certificate-lapsed", "certificate-not-conditional", "dates-out-of-order", *_ABOUT_ONE),
@@ -107,7 +107,7 @@ def _course(town: Town) -> list[HTTPRouteHandler]:
     @post(
         "/{certificate:uuid}/revoke",
         dto=StrictJson[RevokeBody],
-        guards=[requires("clerk", "supervisor", jurisdiction=town.code)],
+        opt=requires("clerk", "supervisor", jurisdiction=town.code),
         status_code=200,
         responses=answered(200, CertificateAnswer)
         | problems("certificate-already-ended", "dates-out-of-order", "reason-does-not-fit", *_ABOUT_ONE),
@@ -135,7 +135,7 @@ def _amendments(town: Town) -> list[HTTPRouteHandler]:
     @post(
         "/{certificate:uuid}/reinstate",
         dto=StrictJson[ReinstateBody],
-        guards=[requires("supervisor", jurisdiction=town.code)],
+        opt=requires("supervisor", jurisdiction=town.code),
         status_code=200,
         responses=answered(200, CertificateAnswer)
         | problems("certificate-not-revoked", "dates-out-of-order", "day-in-future", *_ABOUT_ONE),
@@ -153,7 +153,7 @@ def _amendments(town: Town) -> list[HTTPRouteHandler]:
     @post(
         "/{certificate:uuid}/correct",
         dto=StrictJson[CorrectBody],
-        guards=[requires("clerk", "supervisor", jurisdiction=town.code)],
+        opt=requires("clerk", "supervisor", jurisdiction=town.code),
         status_code=200,
         responses=answered(200, CertificateAnswer)
         | problems("dates-out-of-order", "day-before-scheme", "day-in-future", "nothing-to-correct", *_ABOUT_ONE),
@@ -176,7 +176,7 @@ def _readings(town: Town) -> list[HTTPRouteHandler]:
 
     @get(
         "/{certificate:uuid}",
-        guards=[requires("clerk", "supervisor", jurisdiction=town.code)],
+        opt=requires("clerk", "supervisor", jurisdiction=town.code),
         responses=problems("certificate-not-found"),
     )
     async def state(certificate: FromPath[UUID]) -> CertificateAnswer:
@@ -185,7 +185,7 @@ def _readings(town: Town) -> list[HTTPRouteHandler]:
 
     @get(
         "/{certificate:uuid}/history",
-        guards=[requires("clerk", "supervisor", jurisdiction=town.code)],
+        opt=requires("clerk", "supervisor", jurisdiction=town.code),
         responses=problems("certificate-not-found"),
     )
     async def history(certificate: FromPath[UUID]) -> HistoryAnswer:
@@ -194,7 +194,7 @@ def _readings(town: Town) -> list[HTTPRouteHandler]:
 
     @get(
         "/{certificate:uuid}/vault",
-        guards=[requires("supervisor", jurisdiction=town.code)],
+        opt=requires("supervisor", jurisdiction=town.code),
         responses=problems("certificate-erased", "certificate-not-found"),
     )
     async def vault(request: AnyRequest, certificate: FromPath[UUID]) -> VaultAnswer:

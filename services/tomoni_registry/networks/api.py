@@ -41,12 +41,12 @@ MEMBERSHIP = MembershipBody(effective_on=date(2026, 12, 1))
 
 def network_routes(town: Town) -> Router:
     """Return the routes about networks, for clerks and supervisors of this town."""
-    guards = [requires("clerk", "supervisor", jurisdiction=town.code)]
+    reserved = requires("clerk", "supervisor", jurisdiction=town.code)
     described = answered(200, MembershipAnswer) | problems(
         "dates-out-of-order", "network-already-joined", "network-not-joined", "stale-version", *COMMAND_PROBLEMS
     )
 
-    @post("/{network:str}/join", dto=StrictJson[MembershipBody], guards=guards, status_code=200, responses=described)
+    @post("/{network:str}/join", dto=StrictJson[MembershipBody], opt=reserved, status_code=200, responses=described)
     async def join(
         request: AnyRequest,
         network: FromPath[str],
@@ -61,7 +61,7 @@ def network_routes(town: Town) -> Router:
         placed = order(town.desk, request, idempotency_key, "network.join", data, network)
         return respond(await town.desk.carry_out(placed, _decision(town, network, command)))
 
-    @post("/{network:str}/leave", dto=StrictJson[MembershipBody], guards=guards, status_code=200, responses=described)
+    @post("/{network:str}/leave", dto=StrictJson[MembershipBody], opt=reserved, status_code=200, responses=described)
     async def leave(
         request: AnyRequest,
         network: FromPath[str],

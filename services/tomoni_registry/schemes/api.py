@@ -79,12 +79,12 @@ def scheme_routes(town: Town) -> Router:
 
 
 def _changes(town: Town) -> list[HTTPRouteHandler]:
-    guards = [requires("supervisor", jurisdiction=town.code)]
+    reserved = requires("supervisor", jurisdiction=town.code)
     described = answered(200, SchemeAnswer) | problems(
         "dates-out-of-order", "scheme-already-open", "scheme-not-open", "stale-version", *COMMAND_PROBLEMS
     )
 
-    @post("/open", dto=StrictJson[OpenBody], guards=guards, status_code=200, responses=described)
+    @post("/open", dto=StrictJson[OpenBody], opt=reserved, status_code=200, responses=described)
     async def open_scheme(
         request: AnyRequest,
         data: Annotated[OpenBody, Body(examples=[example(OPEN, "Nikko")])],
@@ -99,7 +99,7 @@ def _changes(town: Town) -> list[HTTPRouteHandler]:
         placed = order(town.desk, request, idempotency_key, "scheme.open", data)
         return respond(await town.desk.carry_out(placed, _decision(town, command)))
 
-    @post("/amend", dto=StrictJson[AmendBody], guards=guards, status_code=200, responses=described)
+    @post("/amend", dto=StrictJson[AmendBody], opt=reserved, status_code=200, responses=described)
     async def amend_scheme(
         request: AnyRequest,
         data: Annotated[AmendBody, Body(examples=[example(AMEND, "As the edited rules say")])],
@@ -114,7 +114,7 @@ def _changes(town: Town) -> list[HTTPRouteHandler]:
         placed = order(town.desk, request, idempotency_key, "scheme.amend", data)
         return respond(await town.desk.carry_out(placed, _decision(town, command)))
 
-    @post("/close", dto=StrictJson[CloseBody], guards=guards, status_code=200, responses=described)
+    @post("/close", dto=StrictJson[CloseBody], opt=reserved, status_code=200, responses=described)
     async def close_scheme(
         request: AnyRequest,
         data: Annotated[CloseBody, Body(examples=[example(CLOSE, "Closing")])],
@@ -132,7 +132,7 @@ def _changes(town: Town) -> list[HTTPRouteHandler]:
 
 
 def _reading(town: Town) -> HTTPRouteHandler:
-    @get("/", guards=[requires("clerk", "supervisor", jurisdiction=town.code)], responses=problems())
+    @get("/", opt=requires("clerk", "supervisor", jurisdiction=town.code), responses=problems())
     async def scheme() -> SchemeAnswer:
         """Return what is and was offered."""
         return _answer(await current_scheme(town))

@@ -2,13 +2,12 @@
 # The framework's types of handlers are open.
 """The log over HTTP, as any C2SP tlog-tiles client reads it, up to the newest signed checkpoint and never beyond."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 
 from litestar import Response, get
 from litestar.handlers import HTTPRouteHandler
 from litestar.params import FromPath
 
-from tomoni.auth import Guard
 from tomoni.database import Pool
 from tomoni.eventlog.checkpoints import CheckpointStore
 from tomoni.eventlog.reader import EventReader
@@ -23,11 +22,11 @@ IMMUTABLE = {"Cache-Control": "private, max-age=31536000, immutable"}
 FRESH = {"Cache-Control": "private, no-cache"}
 
 
-def log_routes(pool: Pool, guards: Sequence[Guard]) -> list[HTTPRouteHandler]:
-    """Return `/log/checkpoint` and `/log/tile/…`, for those whom the guards let pass."""
+def log_routes(pool: Pool, reserved: Mapping[str, object]) -> list[HTTPRouteHandler]:
+    """Return `/log/checkpoint` and `/log/tile/…`; `reserved` for whom, see `tomoni.auth.requires`."""
     store, reader = CheckpointStore(pool), EventReader(pool)
 
-    @get("/log/checkpoint", guards=list(guards), tags=["log"], summary="The newest signed checkpoint")
+    @get("/log/checkpoint", opt=reserved, tags=["log"], summary="The newest signed checkpoint")
     async def checkpoint() -> Response[bytes]:
         """Return the newest checkpoint, a signed note (C2SP tlog-checkpoint)."""
         latest = await store.latest()
@@ -35,7 +34,7 @@ def log_routes(pool: Pool, guards: Sequence[Guard]) -> list[HTTPRouteHandler]:
             raise Problem("not-found", "No checkpoint of this log is signed yet. Ask again in a minute.")
         return Response(latest.note, media_type="text/plain", headers=FRESH)
 
-    @get("/log/tile/{path:path}", guards=list(guards), tags=["log"], summary="A tile of hashes or a bundle of entries")
+    @get("/log/tile/{path:path}", opt=reserved, tags=["log"], summary="A tile of hashes or a bundle of entries")
     async def tile(path: FromPath[str]) -> Response[bytes]:
         """Return a tile, `<L>/<N>[.p/<W>]`, or a bundle of entries, `entries/<N>[.p/<W>]` (C2SP tlog-tiles)."""
         try:
