@@ -70,7 +70,7 @@ class Signing:
         signed = await self._store.latest()
         if signed is None or signed.size == 0:
             return
-        checkpoint = open_checkpoint(signed.note, self._settings.origin, await self.keys.verifiers())
+        checkpoint = open_checkpoint(signed.note, self._settings.origin, await self.keys.verifiers(signed.size))
         position = signed.size - 1
         [entry] = await self._reader.read(position, 1)
         path = await self._proofs.inclusion(position, signed.size)

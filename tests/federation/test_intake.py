@@ -11,10 +11,10 @@ from tomoni.tlog.checkpoint import Checkpoint, open_checkpoint, sign_checkpoint
 from tomoni.tlog.cosignature import generate_cosigner, open_cosigned
 from tomoni.tlog.merkle import CompactRange
 from tomoni.tlog.note import generate_signer
+from tomoni.tlog.succession import Key
 from tomoni.transport.consume import RawMessage
 from tomoni.transport.subjects import Kind
 from tomoni_federation.intake.assembly import MAX_AHEAD, MAX_KEPT_BYTES, Log, prove, take_checkpoint, take_entry
-from tomoni_federation.mirror.keys import Key
 
 
 @pytest.fixture

@@ -26,7 +26,8 @@ from tomoni.tlog.cosignature import open_cosigned
 from tomoni.tlog.keys import NoteError
 from tomoni.tlog.merkle import EMPTY_ROOT, CompactRange, leaf_hashes
 from tomoni.tlog.note import Verifier, open_note, read_note
-from tomoni_federation.mirror.keys import Key, cosignature_verifier_of, is_log_key, keys_for, verifier_of
+from tomoni.tlog.succession import Key, keys_for
+from tomoni_federation.mirror.keys import cosignature_verifier_of, is_log_key, verifier_of
 
 MAX_AHEAD: Final = 2_000
 """Positions beyond the proven size that are kept: two full batches. A relay has no reason to be further ahead."""

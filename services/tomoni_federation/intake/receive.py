@@ -20,6 +20,7 @@ from tomoni.tlog.checkpoint import parse_checkpoint
 from tomoni.tlog.cosignature import Cosigner, cosign
 from tomoni.tlog.merkle import CompactRange
 from tomoni.tlog.note import read_note
+from tomoni.tlog.succession import Key
 from tomoni.transport.consume import RawMessage
 from tomoni.transport.subjects import Kind
 from tomoni_federation.bulk import execute_many, insert_many
@@ -38,7 +39,6 @@ from tomoni_federation.intake.assembly import (
 )
 from tomoni_federation.mirror import tree
 from tomoni_federation.mirror.evidence import accuse_checkpoint, accuse_pair
-from tomoni_federation.mirror.keys import Key
 from tomoni_federation.projections.sql import PROJECTION, VERSION
 
 log = structlog.get_logger()

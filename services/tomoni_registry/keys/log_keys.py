@@ -1,7 +1,6 @@
 """The keys that sign the log: files of a folder, valid by size of the tree as the log's own entries say."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 from tomoni.eventlog import EventReader
@@ -10,19 +9,12 @@ from tomoni.events.jurisdiction import KeyRotated
 from tomoni.secret_files import SecretFileError, read_secret, write_secret
 from tomoni.tlog.keys import NoteError
 from tomoni.tlog.note import Signer, Verifier, generate_signer
+from tomoni.tlog.succession import Key, keys_for
 from tomoni_registry.keys.decider import SUBJECT
 
 _PATTERN = "log-*.key"
 FIRST = "log-1.key"
 """The key of the admission; what follows it is written in the log."""
-
-
-@dataclass(frozen=True, slots=True)
-class Rotation:
-    """A change of keys: the entry's position, and the verifier key from there on."""
-
-    position: int
-    vkey: str
 
 
 class LogKeyFiles:
@@ -37,29 +29,35 @@ class LogKeyFiles:
 
     async def signers(self, after: int, size: int) -> Sequence[Signer]:
         """Return who signs the checkpoint of a size, the next after another: after a rotation the old and new key."""
-        rotations = await self._rotations()
-        before = [one.vkey for one in rotations if one.position < after]
-        between = [one.vkey for one in rotations if after <= one.position < size]
-        return [self._signer(vkey) for vkey in (before[-1] if before else self._first.vkey, *between)]
+        keys = await self._named()
+        between = [key for key in keys if after < key.from_size <= size]
+        return [self._signer(key.log_key) for key in (*keys_for(keys, after), *between)]
 
-    async def verifiers(self) -> Sequence[Verifier]:
-        """Return every key this log has ever signed with."""
-        rotations = await self._rotations()
-        return [self._first.verifier, *(Verifier.parse(one.vkey) for one in rotations)]
+    async def verifiers(self, size: int) -> Sequence[Verifier]:
+        """Return who can have signed a checkpoint of a size: the key valid there, and those not named in the log.
+
+        The folder holds a key that no entry names when a rotation came to nothing, and then it never signed; or when
+        the database is an old backup, and then it tells by its signatures that the log was longer once.
+        """
+        keys = await self._named()
+        named = {key.log_key for key in keys}
+        unnamed = [signer.verifier for vkey, signer in self._known.items() if vkey not in named]
+        return [*(Verifier.parse(key.log_key) for key in keys_for(keys, size)), *unnamed]
 
     async def current(self) -> str:
         """Return the verifier key of the key that signs from the committed head on."""
-        rotations = await self._rotations()
-        return rotations[-1].vkey if rotations else self._first.vkey
+        return (await self._named())[-1].log_key
 
     def add(self, name: str) -> "NewKey":
         """Return a new key of a log's name, not yet kept."""
         numbers = [int(path.stem.partition("-")[2]) for path in self._folder.glob(_PATTERN)]
         return NewKey(self._folder / f"log-{max(numbers) + 1}.key", generate_signer(name))
 
-    async def _rotations(self) -> list[Rotation]:
+    async def _named(self) -> list[Key]:
+        """Return the key of the admission and those the log was rotated to, oldest first."""
         events = [(entry.position, decode_event(entry.data)) for entry in await self._reader.stream(SUBJECT)]
-        return [Rotation(position, event.data.log_key) for position, event in events if isinstance(event, KeyRotated)]
+        rotated = [Key(position + 1, event.data.log_key) for position, event in events if isinstance(event, KeyRotated)]
+        return [Key(0, self._first.vkey), *rotated]
 
     def _signer(self, vkey: str) -> Signer:
         if vkey not in self._known:

@@ -66,7 +66,7 @@ class LastWordMissing(SigningRefused):
 
 
 class InvalidCheckpoint(SigningRefused):
-    """A stored checkpoint, or the last word, is not signed by this log's keys."""
+    """A stored checkpoint, or the last word, is not signed by a key that this log has for its size."""
 
 
 class NotChecked(SigningRefused):

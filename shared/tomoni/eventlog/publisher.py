@@ -30,11 +30,11 @@ from tomoni.eventlog.errors import (
 from tomoni.eventlog.lastword import LastWord
 from tomoni.eventlog.tree import integrate, read_leaves, root_at
 from tomoni.eventlog.wakeup import CHECKPOINTS, ENTRIES, Wakeup
-from tomoni.tlog.checkpoint import Checkpoint, open_checkpoint, sign_checkpoint
+from tomoni.tlog.checkpoint import Checkpoint, open_checkpoint, parse_checkpoint, sign_checkpoint
 from tomoni.tlog.cosignature import Cosigner, cosign
 from tomoni.tlog.keys import NoteError
 from tomoni.tlog.merkle import CompactRange
-from tomoni.tlog.note import Signer, Verifier
+from tomoni.tlog.note import Signer, Verifier, read_note
 
 MAX_STEP = 999
 """Entries between two checkpoints at most, so that a broker's batch of 1,000 messages can end with one."""
@@ -52,8 +52,12 @@ class LogKeys(Protocol):
         """
         ...
 
-    async def verifiers(self) -> Sequence[Verifier]:
-        """Return every key this log has ever signed with."""
+    async def verifiers(self, size: int) -> Sequence[Verifier]:
+        """Return the keys whose signature makes a checkpoint of a size this log's word.
+
+        A key that was rotated away is none of them from the first size on that holds the rotation: whoever stole it
+        could stop the log with it.
+        """
         ...
 
 
@@ -67,7 +71,7 @@ class FixedKeys:
         """Return the same signers for every size."""
         return self._signers
 
-    async def verifiers(self) -> Sequence[Verifier]:
+    async def verifiers(self, size: int) -> Sequence[Verifier]:  # noqa: ARG002
         """Return their public halves."""
         return [signer.verifier for signer in self._signers]
 
@@ -101,9 +105,9 @@ class CheckpointPublisher:
     async def check(self, evidence: Sequence[bytes] = ()) -> None:
         """Compare the database with the last word and with checkpoints known elsewhere; without it nothing is signed.
 
-        `evidence` are notes that came back from outside: receipts, the hub's last message. Those that this log's keys
-        have not signed prove nothing and are passed over. Raises SigningRefused (one of its kinds) or CorruptLog; then
-        nothing is signed until a later check passes.
+        `evidence` are notes that came back from outside: receipts, the hub's last message. Those that no key of this
+        log has signed which is valid for their size prove nothing and are passed over. Raises SigningRefused (one of
+        its kinds) or CorruptLog; then nothing is signed until a later check passes.
         """
         try:
             await self._compare(evidence)
@@ -229,10 +233,12 @@ class CheckpointPublisher:
             raise ForkedLog(known.size)
 
     async def _open(self, note: bytes) -> Checkpoint:
+        """Return the checkpoint of a note, signed by a key that is valid for the size it speaks of."""
         try:
-            return open_checkpoint(note, self._origin, await self._keys.verifiers())
+            size = parse_checkpoint(read_note(note).text).size
+            return open_checkpoint(note, self._origin, await self._keys.verifiers(size))
         except NoteError as error:
-            raise InvalidCheckpoint("a checkpoint is not signed by this log's keys") from error
+            raise InvalidCheckpoint("a checkpoint is not signed by a key that this log has for its size") from error
 
 
 async def _lock_tree(connection: Connection) -> int:
