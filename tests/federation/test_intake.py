@@ -1,4 +1,5 @@
 import asyncio
+import base64
 from datetime import timedelta
 
 import msgspec
@@ -9,7 +10,7 @@ from hypothesis import strategies as st
 from tests.federation.towns import FEDERATION, NOW, Town
 from tomoni.tlog.checkpoint import Checkpoint, open_checkpoint, sign_checkpoint
 from tomoni.tlog.cosignature import generate_cosigner, open_cosigned
-from tomoni.tlog.merkle import CompactRange
+from tomoni.tlog.merkle import CompactRange, verify_consistency
 from tomoni.tlog.note import generate_signer
 from tomoni.tlog.succession import Key
 from tomoni.transport.consume import RawMessage
@@ -402,3 +403,50 @@ async def test_a_heartbeat_left_behind_by_its_proof_is_settled_by_the_next_messa
     await federation.take(*town.messages(5))
     assert (await federation.cursor(town))["fresh_as_of"] == NOW
     assert await federation.state(town) == "open"
+
+
+async def without_leaves_before(federation, town, position):
+    """Remove what must not be needed: whoever reads it misses it."""
+    await federation.as_owner(
+        f"SET tomoni.disowning = 'yes'; DELETE FROM mirror.entry WHERE log = '{town.code}' AND position < {position}"
+    )
+
+
+async def with_a_long_history(federation, town):
+    """Admit a town with a checkpoint at every thousandth entry."""
+    town.append(*(b"entry %d" % number for number in range(town.size, 5_000)))
+    await federation.admit(town)
+    for start in range(0, 5_000, 1_000):
+        await federation.receiver.events(town.messages(start, start + 1_000))
+
+
+async def test_a_word_about_any_proven_size_reads_the_leaves_since_the_checkpoint_before_it_alone(federation, town):
+    await with_a_long_history(federation, town)
+    await without_leaves_before(federation, town, 3_000)
+    words = [town.heartbeat(size=size) for size in (3_999, 3_001, 4_500, 4_000)]
+    assert (await federation.receiver.heartbeats(words)).contradicted == ()
+    fresh = await federation.pool.fetch("SELECT size FROM mirror.heartbeat WHERE proven ORDER BY size")
+    assert [row["size"] for row in fresh] == [3_001, 3_999, 4_000, 4_500]
+
+
+async def test_many_words_about_one_stretch_read_each_of_its_leaves_once(federation, town):
+    await with_a_long_history(federation, town)
+    await federation.receiver.heartbeats([town.heartbeat(size=4_900), town.heartbeat(size=4_800)])
+    await without_leaves_before(federation, town, 4_900)
+    assert (await federation.receiver.heartbeats([town.heartbeat(size=4_901)])).contradicted == ()
+    stored = await federation.pool.fetch("SELECT size FROM mirror.checkpoint WHERE receipt IS NULL ORDER BY size")
+    assert [row["size"] for row in stored] == [4_800, 4_900, 4_901]
+
+
+async def test_a_contradiction_far_along_is_proven_from_the_leaves_around_it_and_is_proven_once(federation, town):
+    await with_a_long_history(federation, town)
+    await without_leaves_before(federation, town, 3_000)
+    forks = [forked(town, size) for size in (3_700, 3_500, 3_600)]
+    received = await federation.receiver.events([fork.checkpoint_message() for fork in forks])
+    assert received.contradicted == (town.code,)
+    (evidence,) = await federation.pool.fetch("SELECT document FROM mirror.evidence")
+    document = msgspec.json.decode(evidence["document"])
+    proof = [base64.b64decode(node) for node in document["proof"]]
+    root = base64.b64decode(document["root"])
+    assert root == town.checkpoint_at(3_500).root
+    verify_consistency(3_500, 4_000, proof, root, town.checkpoint_at(4_000).root)

@@ -42,3 +42,12 @@ async def test_a_history_that_was_cut_off_behind_a_checkpoint_is_found(federatio
     await federation.as_owner("UPDATE mirror.log SET proven_size = $1, compact = $2", *shorter)
     (fault,) = await findings(federation)
     assert (type(fault), fault.position) == (Fault, 3)
+
+
+async def test_a_changed_compact_range_of_a_checkpoint_is_found(federation):
+    town = town_of("131130", 3)
+    await federation.admit(town)
+    await federation.take(*town.messages(0, 2), *town.messages(2))
+    await federation.as_owner("UPDATE mirror.checkpoint SET compact = sha256('x') WHERE size = 2")
+    (fault,) = await findings(federation)
+    assert "the compact range of the stored checkpoint" in fault.expected

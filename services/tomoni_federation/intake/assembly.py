@@ -45,11 +45,21 @@ _ROTATION: Final = b'"type":"jp.tomoni.key.rotated.v1"'
 
 @dataclass(frozen=True, slots=True)
 class Checked:
-    """A checkpoint rightly signed; it awaits its entries, or is proven by them."""
+    """A checkpoint rightly signed; it awaits its entries."""
 
     size: int
     root: bytes
     note: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Proven:
+    """A checkpoint whose root was computed from the entries, with the compact range of its size as bytes."""
+
+    size: int
+    root: bytes
+    note: bytes
+    compact: bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,8 +112,7 @@ class Log:
     first: int = 0
     leaves: list[bytes] = field(default_factory=list[bytes])
     """Their leaf hashes."""
-    proven: list[Checked] = field(default_factory=list[Checked])
-    """Checkpoints whose root was computed from the entries."""
+    proven: list[Proven] = field(default_factory=list[Proven])
     roots: dict[int, bytes] = field(default_factory=dict[int, bytes])
     """Roots computed on the way, by size."""
     claims: list[Claim] = field(default_factory=list[Claim])
@@ -201,7 +210,7 @@ def _prove_to(log: Log, awaited: Checked) -> bool:
     log.range = grown
     log.entries.extend(entries)
     log.leaves.extend(leaves)
-    log.proven.append(awaited)
+    log.proven.append(Proven(awaited.size, awaited.root, awaited.note, grown.to_bytes()))
     for position in positions:
         del log.provisional[position]
     log.awaited.pop(awaited.size, None)

@@ -28,8 +28,8 @@ ENTRIES: Final = ("mirror.entry", "log, position, data, leaf", "text, bigint, by
 """Table, columns and their types."""
 
 INSERT_CHECKPOINTS: Final = """
-INSERT INTO mirror.checkpoint (log, size, root, note, receipt, proven_at)
-SELECT * FROM unnest($1::text[], $2::bigint[], $3::bytea[], $4::bytea[], $5::bytea[], $6::timestamptz[])
+INSERT INTO mirror.checkpoint (log, size, root, note, compact, receipt, proven_at)
+SELECT * FROM unnest($1::text[], $2::bigint[], $3::bytea[], $4::bytea[], $5::bytea[], $6::bytea[], $7::timestamptz[])
 """
 
 GROW_LOGS: Final = """

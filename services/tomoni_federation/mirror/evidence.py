@@ -25,12 +25,12 @@ async def accuse_pair(connection: Connection, log: str, first: bytes, second: by
 async def accuse_checkpoint(connection: Connection, log: str, note: bytes) -> None:
     """Accuse a log of a checkpoint whose root is not the one its proven history had at that size.
 
-    The proof shows, against a larger checkpoint by the same log, which root the history had.
+    The proof shows, against a larger checkpoint by the same log, which root the history had. Raises MirrorGapError
+    where the mirror lacks what the proof is made of.
     """
     size = parse_checkpoint(read_note(note).text).size
     proven = await _covering(connection, log, size)
-    of_leaves = await tree.leaves(connection, log, proven[0])
-    proof = consistency_proof(size, proven[0], tree.hashes(of_leaves))
+    proof = consistency_proof(size, proven[0], await tree.proof_hashes(connection, log, size, proven[0]))
     root = (await tree.range_at(connection, log, size)).root()
     document = {
         "kind": "checkpoints",
@@ -43,10 +43,10 @@ async def accuse_checkpoint(connection: Connection, log: str, note: bytes) -> No
 
 
 async def accuse_entry(connection: Connection, log: str, position: int, reason: str) -> None:
-    """Accuse a log of a proven entry that is no legal event of it."""
+    """Accuse a log of a proven entry that is no legal event of it; raise MirrorGapError like `accuse_checkpoint`."""
     proven = await _covering(connection, log, position + 1)
     data = await connection.fetchval("SELECT data FROM mirror.entry WHERE log = $1 AND position = $2", log, position)
-    proof = inclusion_proof(position, proven[0], tree.hashes(await tree.leaves(connection, log, proven[0])))
+    proof = inclusion_proof(position, proven[0], await tree.proof_hashes(connection, log, position, proven[0]))
     document = {
         "entry": _text(data),
         "kind": "entry",
@@ -64,7 +64,7 @@ async def _covering(connection: Connection, log: str, size: int) -> tuple[int, b
         "SELECT size, note FROM mirror.checkpoint WHERE log = $1 AND size >= $2 ORDER BY size LIMIT 1", log, size
     )
     if row is None:
-        raise LookupError("no proven checkpoint covers this size")
+        raise tree.MirrorGapError(size - 1)
     return row["size"], row["note"]
 
 

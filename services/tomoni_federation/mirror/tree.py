@@ -1,32 +1,83 @@
-"""Hashes of a mirrored log at any size, from the leaf hashes in the mirror; for the rare cases that need them."""
+"""Hashes of a mirrored log at any size, for the rare cases that need them.
 
-from collections.abc import Sequence
+A tree is grown from the compact range of the nearest proven checkpoint below. An entry is at most `MAX_AHEAD` beyond
+the checkpoint before it, or intake would not have kept it, so a long history costs no more to read than a short one.
+"""
+
+from collections.abc import Iterable
+from typing import Final
 
 from tomoni.database import Connection
 from tomoni.tlog.merkle import CompactRange, HashAt, parent_hashes
 
+_NEAREST: Final = """
+SELECT size, compact FROM mirror.checkpoint
+WHERE log = $1 AND size <= $2 AND compact IS NOT NULL ORDER BY size DESC LIMIT 1
+"""
+"""Checkpoints that an earlier version has stored have none."""
 
-async def leaves(connection: Connection, log: str, size: int) -> list[bytes]:
-    """Return the leaf hashes of the first entries of a log; raise LookupError where the mirror has fewer."""
-    rows = await connection.fetch(
-        "SELECT leaf FROM mirror.entry WHERE log = $1 AND position < $2 ORDER BY position", log, size
-    )
-    if len(rows) != size:
-        raise LookupError("the mirror lacks entries that were proven")
-    return [row["leaf"] for row in rows]
+_LEAVES: Final = """
+SELECT position, leaf FROM mirror.entry WHERE log = $1 AND position >= $2 AND position < $3 ORDER BY position
+"""
+
+
+class MirrorGapError(Exception):
+    """The mirror lacks an entry, or a checkpoint, that was proven: somebody removed it, or data was lost."""
+
+    def __init__(self, position: int) -> None:
+        super().__init__("the mirror lacks what was proven: run `tomoni federation verify-mirror`")
+        self.position = position
 
 
 async def range_at(connection: Connection, log: str, size: int) -> CompactRange:
-    """Return the compact range of a log at a proven size; raise LookupError where the mirror has less."""
-    grown = CompactRange()
-    grown.extend(await leaves(connection, log, size))
+    """Return the compact range of a log at a proven size; raise MirrorGapError where the mirror has less."""
+    grown = await _nearest(connection, log, size)
+    grown.extend(await _leaves(connection, log, grown.size, size))
     return grown
 
 
-def hashes(of_leaves: Sequence[bytes]) -> HashAt:
-    """Return the function that gives the hash of any complete subtree over leaf hashes."""
-    levels = [list(of_leaves)]
-    while len(levels[-1]) > 1:
-        row = levels[-1]
-        levels.append(parent_hashes(row[: len(row) & ~1]))
-    return lambda level, index: levels[level][index]
+async def proof_hashes(connection: Connection, log: str, position: int, size: int) -> HashAt:
+    """Return the hashes that proofs from a position, or from the tree of that size, to the tree of a size consist of.
+
+    Raises MirrorGapError where the mirror has less.
+    """
+    base = await _nearest(connection, log, position)
+    return hashes_beyond(base, await _leaves(connection, log, base.size, size))
+
+
+def hashes_beyond(base: CompactRange, leaves: Iterable[bytes]) -> HashAt:
+    """Return the function that gives the hash of each complete subtree in a range or made by appending leaves to it.
+
+    Whatever a proof from the range's end or beyond names is among them: left of there only subtrees that are whole,
+    which is what a compact range keeps.
+    """
+    rows: list[tuple[int, list[bytes]]] = []
+    first, row, nodes = base.size, list(leaves), list(base.nodes)
+    while first or row:
+        if first & 1:
+            row.insert(0, nodes.pop())
+            first -= 1
+        rows.append((first, row))
+        row = parent_hashes(row[: len(row) & ~1])
+        first >>= 1
+
+    def hash_at(level: int, index: int) -> bytes:
+        first, row = rows[level]
+        return row[index - first]
+
+    return hash_at
+
+
+async def _nearest(connection: Connection, log: str, size: int) -> CompactRange:
+    row = await connection.fetchrow(_NEAREST, log, size)
+    return CompactRange() if row is None else CompactRange.from_bytes(row["size"], row["compact"])
+
+
+async def _leaves(connection: Connection, log: str, low: int, high: int) -> list[bytes]:
+    rows = await connection.fetch(_LEAVES, log, low, high)
+    for expected, row in enumerate(rows, low):
+        if row["position"] != expected:
+            raise MirrorGapError(expected)
+    if len(rows) != high - low:
+        raise MirrorGapError(low + len(rows))
+    return [row["leaf"] for row in rows]

@@ -42,6 +42,7 @@ class _Checkpoint:
     size: int
     root: bytes
     note: bytes
+    compact: bytes | None
 
 
 class _Wrong(Exception):  # noqa: N818  # a finding
@@ -101,7 +102,7 @@ class _Signed:
         """Read what is stored; raise _Wrong where it does not reach the size that is said to be proven."""
         keys = await connection.fetch("SELECT log_key FROM mirror.key WHERE log = $1", log)
         verifiers = [verifier for key in keys if (verifier := verifier_of(key["log_key"])) is not None]
-        query = "SELECT size, root, note FROM mirror.checkpoint WHERE log = $1 ORDER BY size"
+        query = "SELECT size, root, note, compact FROM mirror.checkpoint WHERE log = $1 ORDER BY size"
         checkpoints = [_Checkpoint(*row.values()) for row in await connection.fetch(query, log)]
         if size > 0 and (not checkpoints or checkpoints[-1].size < size):
             raise _Wrong(size, "a checkpoint that covers everything that is proven")
@@ -131,4 +132,6 @@ def _check(checkpoint: _Checkpoint, grown: CompactRange, origin: str, verifiers:
         return "a checkpoint signed by the log's own key"
     if (signed.size, signed.root) != (grown.size, grown.root()):
         return "the root that the log's own key has signed"
+    if checkpoint.compact not in {None, grown.to_bytes()}:
+        return "the compact range of the stored checkpoint"
     return None if checkpoint.root == signed.root else "the root of the stored checkpoint"
