@@ -174,6 +174,26 @@ async def test_a_stopped_log_is_unknown_at_once_and_its_neighbours_are_not(desk,
     assert (await desk.status(setagaya, other))["status"] == "valid"
 
 
+async def test_a_log_with_a_gap_in_the_mirror_is_unknown_and_comes_back_by_being_taken_back_before_it(desk, setagaya):
+    """The rows are lost for good: the town holds a receipt for more than is left, and sends the rest again."""
+    town, request = await admission("282022")
+    await desk.post("/v1/admissions", msgspec.to_builtins(request), "secretariat")
+    handles = [town.issue()[1] for _ in range(3)]
+    _, other = setagaya.issue()
+    await desk.federation.receiver.events([*town.messages(0, 1), *setagaya.messages()])
+    await desk.federation.receiver.events(town.messages(1))
+    await desk.federation.as_owner("SET tomoni.disowning = 'yes'; DELETE FROM mirror.entry WHERE position = 1")
+    await desk.federation.take(heartbeats=[town.heartbeat(), setagaya.heartbeat()])
+    assert [(await desk.status(town, handle)).get("reason") for handle in handles] == ["issuer-halted"] * 3
+    assert (await desk.status(setagaya, other))["status"] == "valid"
+    assert (await desk.post("/v1/jurisdictions/282022/suspend", {"from_size": 1}, "secretariat")).status_code == 200
+    body = {"request": msgspec.to_builtins(request)}
+    assert (await desk.post("/v1/jurisdictions/282022/readmit", body, "secretariat")).status_code == 200
+    await desk.federation.take(*town.messages(1))
+    await desk.federation.take(heartbeats=[town.heartbeat()])
+    assert [(await desk.status(town, handle))["status"] for handle in handles] == ["valid"] * 3
+
+
 async def test_only_the_issuer_and_auditors_see_how_and_when_it_ended(desk, shibuya):
     certificate, handle = shibuya.issue()
     shibuya.revoke(certificate, effect="void", effective_on=date(2026, 4, 1))

@@ -4,6 +4,7 @@ from datetime import timedelta
 
 import msgspec
 import pytest
+import structlog.testing
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -450,3 +451,17 @@ async def test_a_contradiction_far_along_is_proven_from_the_leaves_around_it_and
     root = base64.b64decode(document["root"])
     assert root == town.checkpoint_at(3_500).root
     verify_consistency(3_500, 4_000, proof, root, town.checkpoint_at(4_000).root)
+
+
+async def test_a_word_that_cannot_be_compared_for_a_gap_in_the_mirror_holds_up_nobody(federation, town):
+    other = Town("131121")
+    other.issue()
+    await federation.admit(town, other)
+    await federation.take(*town.messages(), *other.messages())
+    await without_leaves_before(federation, town, 2)
+    words = [town.heartbeat(size=3), forked(town, 4).heartbeat(), other.heartbeat(), town.heartbeat()]
+    with structlog.testing.capture_logs() as lines:
+        received = await federation.take(heartbeats=words)
+    assert [(one["event"], one["code"], one["position"]) for one in lines] == [("mirror_gap", town.code, 0)] * 2
+    assert (received.contradicted, await federation.state(town)) == ((), "open")
+    assert [(await federation.cursor(one))["fresh_as_of"] for one in (town, other)] == [NOW, NOW]

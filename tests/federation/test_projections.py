@@ -1,3 +1,4 @@
+import asyncio
 import uuid
 from datetime import date
 from typing import get_args
@@ -5,6 +6,7 @@ from typing import get_args
 import asyncpg
 import msgspec
 import pytest
+import structlog.testing
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -14,9 +16,10 @@ from tomoni.events import federation as f
 from tomoni.events import jurisdiction as j
 from tomoni.events.canonical import encode
 from tomoni.tlog.note import generate_signer
+from tomoni_federation.projections import sql
 from tomoni_federation.projections.digest import digest
 from tomoni_federation.projections.fold import _HANDLERS, Prior, decode, fold, needs
-from tomoni_federation.projections.project import MirrorGapError, Projector, _share
+from tomoni_federation.projections.project import Projector, _share
 
 
 @pytest.fixture
@@ -369,15 +372,94 @@ async def test_evidence_that_could_not_be_stored_is_stored_with_the_next_step(fe
     assert await federation.projector.step() == 0
 
 
-async def test_entries_missing_from_the_mirror_stop_the_projector(federation, town):
+async def remove_from_mirror(federation, town, *positions) -> list:
+    """Delete rows as an intruder would; return what puts them back."""
+    rows = await federation.pool.fetch(
+        "SELECT * FROM mirror.entry WHERE log = $1 AND position = ANY($2)", town.code, positions
+    )
+    listed = ", ".join(map(str, positions))
+    await federation.as_owner(
+        f"SET tomoni.disowning = 'yes'; DELETE FROM mirror.entry WHERE log = '{town.code}' AND position IN ({listed})"
+    )
+    return [tuple(row) for row in rows]
+
+
+@pytest.mark.parametrize("missing", [(0,), (1,), (1, 3), (4,)])
+async def test_entries_missing_from_the_mirror_stop_their_log_alone_until_they_are_there_again(
+    federation, town, missing
+):
+    other = Town("131121")
+    certificate, _ = town.issue()
     for _ in range(3):
         town.issue()
-    await federation.admit(town)
-    await federation.receiver.events(town.messages())
-    await federation.as_owner("ALTER TABLE mirror.entry DISABLE TRIGGER entries_stay")
-    await federation.as_owner("DELETE FROM mirror.entry WHERE position = 1")
-    with pytest.raises(MirrorGapError):
+    town.revoke(certificate)
+    other.issue()
+    await federation.admit(town, other)
+    await federation.receiver.events([*town.messages(), *other.messages()])
+    rows = await remove_from_mirror(federation, town, *missing)
+    with structlog.testing.capture_logs() as lines:
+        for _ in range(3):
+            await federation.projector.catch_up()
+    stopped = [(one["event"], one["log_level"], one["code"], one["position"]) for one in lines]
+    assert stopped == [("log_stopped", "error", town.code, missing[0])]
+    other.issue()
+    await federation.take(*other.messages(1))
+    assert (await federation.cursor(other))["position"] == 2
+    for number, row in enumerate(rows, 1):
+        cursor = await federation.cursor(town)
+        assert (cursor["position"], cursor["halted"]) == (missing[number - 1], sql.GAP)
+        await federation.pool.execute("INSERT INTO mirror.entry SELECT $1, $2, $3, $4", *row)
         await federation.projector.catch_up()
+    cursor = await federation.cursor(town)
+    assert (cursor["position"], cursor["halted"]) == (5, None)
+    effects = await federation.pool.fetch("SELECT effect FROM projection.certificate WHERE effect IS NOT NULL")
+    assert [row["effect"] for row in effects] == ["ended"]
+
+
+async def test_a_log_that_is_taken_back_while_its_cursor_is_waited_for_lacks_nothing(federation, town):
+    """The statement that waits for the cursor sees the proven size as it was before it waited."""
+    town.issue()
+    town.issue()
+    await federation.admit(town)
+    await federation.receiver.events([*town.messages(0, 1), *town.messages(1)])
+    (leaf,) = await federation.pool.fetchrow("SELECT leaf FROM mirror.entry WHERE position = 0")
+    async with federation.pool.acquire() as taking_back:
+        async with taking_back.transaction():
+            await taking_back.execute("SELECT mirror.disown($1, 1, $2)", town.code, leaf)
+            await taking_back.execute("SELECT projection.forget_beyond($1, 1)", town.code)
+            waiting = asyncio.create_task(federation.projector.catch_up())
+            while not await federation.pool.fetchval(WAITS):
+                await asyncio.sleep(0.01)
+        await waiting
+    cursor = await federation.cursor(town)
+    assert (cursor["position"], cursor["halted"]) == (1, None)
+
+
+WAITS = """
+SELECT EXISTS (SELECT 1 FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock')
+"""
+
+
+async def test_an_illegal_entry_whose_proof_has_a_gap_stops_nobody_else_and_is_accused_once_it_can_be(federation, town):
+    other = Town("131121")
+    for one in (town, other):
+        one.issue()
+    town.append(b"no event")
+    await federation.admit(town, other)
+    await federation.receiver.events(town.messages())
+    kept = await federation.pool.fetchrow("SELECT * FROM mirror.checkpoint")
+    await federation.as_owner("DELETE FROM mirror.checkpoint")
+    await federation.projector.catch_up()
+    cursor = await federation.cursor(town)
+    assert (cursor["position"], cursor["halted"] is None) == (1, False)
+    await federation.take(*other.messages())
+    assert (await federation.cursor(other))["position"] == 1
+    assert await federation.state(town) == "open"
+    await federation.pool.execute("INSERT INTO mirror.checkpoint SELECT $1, $2, $3, $4, $5, $6, $7", *kept)
+    again = Projector(federation.pool, FEDERATION)
+    await again.start()
+    await again.catch_up()
+    assert await federation.state(town) == "quarantined"
 
 
 async def test_the_running_role_cannot_change_or_remove_what_is_proven(federation, town):

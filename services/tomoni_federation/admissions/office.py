@@ -21,6 +21,7 @@ from tomoni.events.federation import NetworkTermsData
 from tomoni_federation.admissions import decider
 from tomoni_federation.admissions.decider import Admission, Network, Refused, Stamp
 from tomoni_federation.mirror import tree
+from tomoni_federation.mirror.tree import MirrorGapError
 from tomoni_federation.projections.sql import PROJECTION, VERSION
 
 log = structlog.get_logger()
@@ -205,7 +206,11 @@ class Office:
             receipt = await connection.fetchval(_RECEIPT, code, size)
             if size > 0 and not receipt:
                 raise Refused("size-not-proven", "No receipt was given for that size. Name one that has a receipt.")
-            compact = await tree.range_at(connection, code, min(size, await self._proven_size(code)))
+            try:
+                compact = await tree.range_at(connection, code, min(size, await self._proven_size(code)))
+            except MirrorGapError:
+                text = "The mirror lacks entries before that size. Name a smaller one, or restore them."
+                raise Refused("size-not-proven", text) from None
         return Statement(_DISOWN, (code, size, compact.to_bytes())), Statement(_FORGET, (code, size))
 
     def _stamp(self) -> Stamp:

@@ -39,6 +39,7 @@ from tomoni_federation.intake.assembly import (
 )
 from tomoni_federation.mirror import tree
 from tomoni_federation.mirror.evidence import accuse_checkpoint, accuse_pair
+from tomoni_federation.mirror.tree import GAPS, MirrorGapError
 from tomoni_federation.projections.sql import PROJECTION, VERSION
 
 log = structlog.get_logger()
@@ -229,10 +230,15 @@ async def _settle(connection: Connection, logs: Iterable[Log]) -> list[str]:
     contradicted: list[str] = []
     for one in logs:
         for claim in sorted(one.claims, key=lambda claim: claim.size):  # each is computed from the one before
-            if await _root_at(connection, one, claim) != claim.root:
-                await accuse_checkpoint(connection, one.code, claim.note)
+            try:
+                holds = await _holds(connection, one, claim)
+            except MirrorGapError as gap:  # it can be neither believed nor held against the log; the word comes again
+                GAPS.inc()
+                log.error("mirror_gap", code=one.code, position=gap.position)
+                continue
+            if not holds:
                 contradicted.append(one.code)
-                break  # one is enough, and whoever signs a thousand pays for a thousand
+                break  # one is enough: whoever signs a thousand costs us what one costs
             if claim.heartbeat is not None:
                 fresh[one.code, claim.size, await _counts_as_of(connection, one, claim.heartbeat)] = claim.note
         for pair in one.contradictions:
@@ -245,6 +251,14 @@ async def _settle(connection: Connection, logs: Iterable[Log]) -> list[str]:
         await connection.execute(sql.FRESHEN, PROJECTION, VERSION, codes)
         await connection.execute(sql.FORGET_HEARTBEATS, PROJECTION, VERSION, codes)
     return sorted(set(contradicted))
+
+
+async def _holds(connection: Connection, one: Log, claim: Claim) -> bool:
+    """Return whether a word is true of the history; where it is not, its log is accused of it."""
+    if await _root_at(connection, one, claim) == claim.root:
+        return True
+    await accuse_checkpoint(connection, one.code, claim.note)
+    return False
 
 
 async def _counts_as_of(connection: Connection, one: Log, heartbeat: Heartbeat) -> datetime:

@@ -28,7 +28,7 @@ from tomoni.transport.subjects import EVENTS, HEARTBEATS, INTAKE
 from tomoni_federation.admissions.office import Office
 from tomoni_federation.intake import sql
 from tomoni_federation.intake.receive import Received, Receiver
-from tomoni_federation.projections.project import MirrorGapError, Projector
+from tomoni_federation.projections.project import Projector
 
 log = structlog.get_logger()
 
@@ -36,7 +36,7 @@ RETRY_SECONDS: Final = 1.0
 BATCH: Final = 4_000
 """Messages in one transaction at most; what has arrived is taken, nothing is waited for."""
 
-_SURVIVED = (*BROKEN, asyncpg.PostgresError, TransportError, EventLogError, MirrorGapError)
+_SURVIVED = (*BROKEN, asyncpg.PostgresError, TransportError, EventLogError)
 
 FAILING = Gauge("tomoni_federation_loop_failing", "1 while a loop cannot do its work", ["loop"])
 

@@ -7,6 +7,8 @@ the checkpoint before it, or intake would not have kept it, so a long history co
 from collections.abc import Iterable
 from typing import Final
 
+from prometheus_client import Counter
+
 from tomoni.database import Connection
 from tomoni.tlog.merkle import CompactRange, HashAt, parent_hashes
 
@@ -19,6 +21,11 @@ WHERE log = $1 AND size <= $2 AND compact IS NOT NULL ORDER BY size DESC LIMIT 1
 _LEAVES: Final = """
 SELECT position, leaf FROM mirror.entry WHERE log = $1 AND position >= $2 AND position < $3 ORDER BY position
 """
+
+
+GAPS: Final = Counter(
+    "tomoni_federation_mirror_gaps_total", "Times the mirror lacked what was proven of a log; each is an alarm"
+)
 
 
 class MirrorGapError(Exception):

@@ -2,12 +2,14 @@
 
 Whatever is behind is taken at once, fairly shared between logs. A log with a fault stops alone: an entry that does
 not fit halts it until the software knows better (retried at each start), an illegal one is evidence and quarantines
-it. Both are loud, and the issuer's answers are unknown from the same commit on.
+it, and one that is missing from the mirror halts it until it is there again. Each is loud, and the issuer's answers
+are unknown from the same commit on.
 """
 
 import asyncio
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
+from typing import NamedTuple
 
 import asyncpg
 import structlog
@@ -16,6 +18,7 @@ from prometheus_client import Counter
 from tomoni.database import Connection, Pool
 from tomoni_federation.bulk import columns, execute_many
 from tomoni_federation.mirror.evidence import accuse_entry
+from tomoni_federation.mirror.tree import GAPS, MirrorGapError
 from tomoni_federation.projections import sql
 from tomoni_federation.projections.certificates import CertificateRow, as_row
 from tomoni_federation.projections.fold import Changes, Decoded, Fault, Prior, Row, Stream, decode, fold, needs
@@ -29,8 +32,11 @@ PROJECTED = Counter("tomoni_federation_projected_entries_total", "Entries projec
 STOPS = Counter("tomoni_federation_stops_total", "Times a log was stopped by one of its own entries; each is an alarm")
 
 
-class MirrorGapError(Exception):
-    """The mirror lacks entries that were proven: it was tampered with or lost data. Nothing may be answered from it."""
+class _Found(NamedTuple):
+    """What the mirror has of what is wanted: entries without a hole in them, and the first one missing, by log."""
+
+    entries: dict[str, list[Decoded]]
+    missing: dict[str, int]
 
 
 class Projector:
@@ -90,23 +96,28 @@ class Projector:
 
     async def _advance(self, *, new_too: bool) -> tuple[int, list[Changes]]:
         async with self._pool.acquire() as connection, connection.transaction():
-            behind = await connection.fetch(sql.BEHIND, sql.PROJECTION, sql.VERSION)
+            behind = await connection.fetch(sql.BEHIND, sql.PROJECTION, sql.VERSION, sql.GAP)
             if not behind:
                 return 0, []
             wanted = _share([(row["log"], row["position"], row["proven_size"]) for row in behind], self._budget)
-            entries = await _read(connection, wanted)
+            entries, missing = await _read(connection, wanted)
             missing_unknown = {row["log"] for row in behind if row["missing_unknown"]}
             priors = await _priors(connection, entries, missing_unknown, new_too=new_too)
             changes = [
                 fold(code, f"{self._federation}/{code}", of_log, priors[code]) for code, of_log in entries.items()
             ]
+            changes += [Changes(code, position) for code, position in missing.items() if code not in entries]
+            for change in changes:
+                if change.log in missing and change.fault is None:
+                    change.fault = Fault(change.position, illegal=False, reason=sql.GAP)
             await _write(connection, changes)
         return sum(len(of_log) for of_log in entries.values()), changes
 
     async def _accuse(self) -> int:
         """Store evidence against logs with an illegal entry, halted already; return how many those were.
 
-        One that is halted no more was taken back to a size before that entry.
+        One that is halted no more was taken back to a size before that entry. One whose proof cannot be made, because
+        the mirror lacks what it consists of, stays halted, and is accused once that is there again and it is retried.
         A transaction of its own, because intake locks a log before its cursor, and here the cursor was first. After a
         crash in between the log is folded again at the next start and comes here again.
         """
@@ -115,7 +126,11 @@ class Projector:
             code, fault = next(iter(self._unaccused.items()))
             async with self._pool.acquire() as connection, connection.transaction():
                 if await connection.fetchval(sql.IS_HALTED, sql.PROJECTION, sql.VERSION, code):
-                    await accuse_entry(connection, code, fault.position, fault.reason)
+                    try:
+                        await accuse_entry(connection, code, fault.position, fault.reason)
+                    except MirrorGapError as gap:
+                        GAPS.inc()
+                        log.error("mirror_gap", code=code, position=gap.position)
             del self._unaccused[code]
             accused += 1
         return accused
@@ -124,7 +139,7 @@ class Projector:
 def _report(changes: Iterable[Changes]) -> None:
     for change in changes:
         if change.fault is not None:
-            STOPS.inc()
+            (GAPS if change.fault.reason == sql.GAP else STOPS).inc()
             log.error("log_stopped", code=change.log, position=change.fault.position, error=change.fault.reason)
 
 
@@ -140,15 +155,24 @@ def _share(behind: Sequence[tuple[str, int, int]], budget: int) -> list[tuple[st
     return shares
 
 
-async def _read(connection: Connection, wanted: Sequence[tuple[str, int, int]]) -> dict[str, list[Decoded]]:
+async def _read(connection: Connection, wanted: Sequence[tuple[str, int, int]]) -> _Found:
     rows = await connection.fetch(sql.ENTRIES, *columns(wanted))
     by_log: defaultdict[str, list[tuple[int, bytes]]] = defaultdict(list)
     for code, position, data in rows:
         by_log[code].append((position, data))
+    missing: dict[str, int] = {}
     for code, low, high in wanted:
-        if len(by_log[code]) != high - low:
-            raise MirrorGapError("the mirror lacks proven entries: run `tomoni federation verify-mirror`")
-    return {code: decode(entries) for code, entries in by_log.items()}
+        entries = by_log[code]
+        if len(entries) != high - low:
+            missing[code] = next(
+                (at for at, entry in enumerate(entries, low) if entry[0] != at),
+                low + len(entries),
+            )
+            del entries[missing[code] - low :]
+    if missing:  # a log may have been taken back while its cursor was waited for: then nothing is missing
+        confirmed = await connection.fetch(sql.STILL_PROVEN, *columns(list(missing.items())))
+        missing = {code: missing[code] for (code,) in confirmed}
+    return _Found({code: decode(entries) for code, entries in by_log.items() if entries}, missing)
 
 
 async def _priors(

@@ -8,6 +8,8 @@ from typing import Final
 
 PROJECTION: Final = "registry"
 VERSION: Final = 1
+GAP: Final = "the mirror lacks this entry, which was proven"
+"""Why a log is halted whose next entry was removed or lost. It is never passed over: it could be an end."""
 
 ENSURE_CURSORS: Final = """
 INSERT INTO projection.cursor (projection, version, log)
@@ -23,10 +25,17 @@ SELECT halted IS NOT NULL FROM projection.cursor WHERE projection = $1 AND versi
 BEHIND: Final = """
 SELECT c.log, c.position, l.proven_size, c.missing_unknown
 FROM projection.cursor c JOIN mirror.log l USING (log)
-WHERE c.projection = $1 AND c.version = $2
-  AND c.position < l.proven_size AND c.halted IS NULL AND l.state <> 'quarantined'
+WHERE c.projection = $1 AND c.version = $2 AND c.position < l.proven_size AND l.state <> 'quarantined'
+  AND (c.halted IS NULL OR c.halted = $3 AND EXISTS (
+    SELECT 1 FROM mirror.entry e WHERE e.log = c.log AND e.position = c.position))
 ORDER BY c.log
 FOR UPDATE OF c
+"""
+"""A log that was halted for a gap goes on by itself once the entry is there again."""
+
+STILL_PROVEN: Final = """
+SELECT l.log FROM unnest($1::text[], $2::bigint[]) AS w (log, position)
+JOIN mirror.log l ON l.log = w.log AND w.position < l.proven_size
 """
 
 ENTRIES: Final = """
