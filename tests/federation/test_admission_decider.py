@@ -13,7 +13,7 @@ from tomoni.events import federation as f
 from tomoni.tlog.cosignature import generate_cosigner
 from tomoni.tlog.note import generate_signer
 from tomoni_federation.admissions import decider
-from tomoni_federation.admissions.decider import Admission, Network, Refused, Stamp
+from tomoni_federation.admissions.decider import Admission, IllegalEntry, Network, Refused, Stamp
 
 ORIGIN = "tomoni.example/federation"
 STAMP = Stamp(event_id="00000000-0000-4000-8000-000000000001", origin=ORIGIN, at=datetime(2026, 11, 23, 3, tzinfo=UTC))
@@ -97,6 +97,17 @@ def test_a_history_goes_on_from_a_proven_size_only():
     refused("size-not-proven", decider.suspend, OPEN, 10, 9)
     refused("size-not-proven", decider.readmit, SUSPENDED, OTHER, 10, 9)
     refused("jurisdiction-not-open", decider.suspend, QUARANTINED, 3, 9)
+
+
+def test_a_history_goes_on_where_it_stands_still_unless_another_size_is_named_or_an_illegal_entry_stands_there():
+    illegal = IllegalEntry(position=6, receipt=4)
+    assert decider.going_on_from(QUARANTINED, None, 9, None) == 9
+    assert decider.going_on_from(QUARANTINED, 3, 9, illegal) == 3
+    assert decider.going_on_from(QUARANTINED, 9, 9, illegal) == 9  # a newer version may know the entry to be legal
+    assert decider.going_on_from(after(OPEN, decider.suspend(OPEN, 6, 9, STAMP)), None, 9, illegal) == 6
+    with pytest.raises(Refused) as caught:
+        decider.going_on_from(QUARANTINED, None, 9, illegal)
+    assert (caught.value.reason, caught.value.fields) == ("illegal-entry-stands", {"position": 6, "from_size": 4})
 
 
 def test_a_succession_is_a_version_and_other_events_are_none():

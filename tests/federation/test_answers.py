@@ -552,20 +552,71 @@ async def test_a_contradiction_is_recorded_in_the_federations_log_and_readmissio
     assert (await desk.status(renewed, handle))["status"] == "valid"
 
 
-async def test_the_same_contradiction_after_a_readmission_is_recorded_again(desk):
+async def quarantined_for_an_illegal_entry(desk):
+    """Return a town with receipts at 1, 2 and 6, whose entry at position 4 is no event."""
     town, request = await admission("282022")
     await desk.post("/v1/admissions", msgspec.to_builtins(request), "secretariat")
     town.issue()
+    await desk.hear(town)
+    handle = town.issue()[1]
+    await desk.hear(town)
+    town.issue()
+    town.issue()
     town.append(b"no event")
+    town.issue()
     await desk.hear(town)
     assert await desk.office.record_evidence() == 1
+    return town, handle
+
+
+async def readmitted(desk, request, **fields):
+    body = {"request": msgspec.to_builtins(request)} | fields
+    return await desk.post("/v1/jurisdictions/282022/readmit", body, "secretariat")
+
+
+async def test_the_same_contradiction_after_a_readmission_is_recorded_again(desk):
+    town, _ = await quarantined_for_an_illegal_entry(desk)
     _, request = await admission("282022")  # with the illegal entry left in the history
-    body = {"request": msgspec.to_builtins(request)}
-    assert (await desk.post("/v1/jurisdictions/282022/readmit", body, "secretariat")).status_code == 200
+    assert (await readmitted(desk, request, from_size=6)).status_code == 200
     await desk.federation.projector.catch_up()
     assert await desk.federation.state(town) == "quarantined"
     assert await desk.office.record_evidence() == 1
     assert isinstance((await own_log(desk))[-1], f.JurisdictionQuarantined)
+
+
+async def test_readmitting_over_an_illegal_entry_is_refused_with_the_size_to_name_and_goes_on_from_it(desk):
+    town, handle = await quarantined_for_an_illegal_entry(desk)
+    renewed, request = await admission("282022")
+    refused = await readmitted(desk, request)
+    problem = refused.json()
+    assert (refused.status_code, problem["type"].rpartition("/")[2]) == (409, "illegal-entry-stands")
+    assert problem["fields"] == {"position": 4, "from_size": 2}
+    assert "from_size 2" in problem["detail"]
+    assert await desk.federation.state(town) == "quarantined"
+    assert (await readmitted(desk, request, from_size=problem["fields"]["from_size"])).status_code == 200
+    renewed.entries = town.entries[:2]
+    for _ in range(3):
+        new = renewed.issue()[1]  # the third in the place of what was no event
+    await desk.hear(renewed)
+    assert await desk.federation.mirrored(town) == renewed.entries
+    assert [(await desk.status(renewed, each))["status"] for each in (handle, new)] == ["valid"] * 2
+    assert (await readmitted(desk, request)).status_code == 200  # sent again it changes nothing
+
+
+async def test_an_illegal_entry_that_the_town_wrote_over_stands_in_nobodys_way(desk):
+    town, _ = await quarantined_for_an_illegal_entry(desk)
+    renewed, request = await admission("282022")
+    assert (await readmitted(desk, request, from_size=2)).status_code == 200
+    renewed.entries = town.entries[:2]
+    for _ in range(3):
+        renewed.issue()
+    await desk.hear(renewed)
+    fork = Town(town.code, log_key=renewed.log_key, heartbeat_key=renewed.heartbeat_key, entries=renewed.entries[:4])
+    fork.issue()
+    await desk.federation.take(fork.checkpoint_message())
+    assert await desk.office.record_evidence() == 1
+    _, request = await admission("282022")
+    assert (await readmitted(desk, request)).status_code == 200
 
 
 @pytest.mark.parametrize(("size", "status"), [(0, 200), (1, 409), (2, 409), (3, 200), (6, 409)])

@@ -34,7 +34,10 @@ class Suspend(Described, frozen=True, kw_only=True):
 
 
 class Readmit(Described, frozen=True, kw_only=True):
-    """A new admission request, and the proven size on which the history goes on (left out: where it stands still)."""
+    """A new admission request, and the proven size on which the history goes on.
+
+    Left out it is where the history stands still. After an illegal entry it has to be named; the problem says which.
+    """
 
     request: AdmissionRequest
     from_size: LogSize | None = None
@@ -148,6 +151,7 @@ def admission_routes(office: Office, answering: Answering, federation: str) -> R
         responses=answered(200, JurisdictionAnswer)
         | problems(
             "admission-not-proven",
+            "illegal-entry-stands",
             "jurisdiction-not-admitted",
             "jurisdiction-not-found",
             "jurisdiction-open",
@@ -226,7 +230,7 @@ async def _refusing(doing: Awaitable[T]) -> T:
     try:
         return await doing
     except Refused as refused:
-        raise Problem(refused.reason, refused.text) from None
+        raise Problem(refused.reason, refused.text, headers=None, **refused.fields) from None
 
 
 def _slug(name: str) -> str:

@@ -14,6 +14,7 @@ from tomoni.events import federation as f
 State = Literal["open", "suspended", "quarantined"]
 Reason = Literal[
     "admitted-with-other-keys",
+    "illegal-entry-stands",
     "jurisdiction-not-admitted",
     "jurisdiction-not-open",
     "jurisdiction-open",
@@ -23,12 +24,13 @@ Reason = Literal[
 
 
 class Refused(Exception):  # noqa: N818  # the word of the design
-    """Nothing may happen; the reason is a kind of problem, the text says what to do."""
+    """Nothing may happen; the reason is a kind of problem, the text says what to do, `fields` say it to programs."""
 
-    def __init__(self, reason: Reason, text: str) -> None:
+    def __init__(self, reason: Reason, text: str, **fields: int) -> None:
         super().__init__(reason)
         self.reason: Reason = reason
         self.text = text
+        self.fields = fields
 
 
 class Attributes(TypedDict):
@@ -132,6 +134,36 @@ def quarantine(
         return ()
     data = f.JurisdictionQuarantinedData(version=admission.version + 1, evidence=evidence, proven_size=proven_size)
     return (f.JurisdictionQuarantined(**stamp.attributes(admission.subject), data=data),)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class IllegalEntry:
+    """The proven entry at which a log stopped because it is no legal event of it."""
+
+    position: int
+    receipt: int
+    """The largest size with a receipt that leaves it out; 0 where none does."""
+
+
+def going_on_from(admission: Admission, named: int | None, proven_size: int, illegal: IllegalEntry | None) -> int:
+    """Return the size from which a history goes on: the one that is named, otherwise where it stands still.
+
+    With an illegal entry in the way it would be quarantined again at once, and what leaves it out takes legal entries
+    behind it out of the history too: a person has to name the size, and is told it.
+    """
+    if named is not None:
+        return named
+    size = min(proven_size, admission.up_to or 0)
+    if illegal is not None and admission.state != "open" and size > illegal.position:
+        raise Refused(
+            "illegal-entry-stands",
+            f"The entry at position {illegal.position} is no legal event: with it the history would be quarantined "
+            f"again. Name from_size {illegal.receipt}, the last size before it that has a receipt, and have the town "
+            f"write its history anew from there. Name {size} only if this service was wrong about the entry.",
+            position=illegal.position,
+            from_size=illegal.receipt,
+        )
+    return size
 
 
 def readmit(

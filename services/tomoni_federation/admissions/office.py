@@ -19,7 +19,7 @@ from tomoni.eventlog.errors import VersionConflict
 from tomoni.events import FederationEvent, decode_event, encode_event
 from tomoni.events.federation import NetworkTermsData
 from tomoni_federation.admissions import decider
-from tomoni_federation.admissions.decider import Admission, Network, Refused, Stamp
+from tomoni_federation.admissions.decider import Admission, IllegalEntry, Network, Refused, Stamp
 from tomoni_federation.mirror import tree
 from tomoni_federation.mirror.tree import MirrorGapError
 from tomoni_federation.projections.sql import PROJECTION, VERSION
@@ -35,6 +35,19 @@ _ADMIT = (
 )
 _DISOWN = "SELECT mirror.disown($1, $2, $3)"
 _RECEIPT = "SELECT EXISTS (SELECT 1 FROM mirror.checkpoint WHERE log = $1 AND size = $2 AND receipt IS NOT NULL)"
+_ILLEGAL_ENTRY = """
+SELECT e.position, coalesce((
+    SELECT max(k.size) FROM mirror.checkpoint k
+    WHERE k.log = e.log AND k.size <= e.position AND k.receipt IS NOT NULL), 0) AS receipt
+FROM projection.cursor c
+JOIN mirror.entry e ON e.log = c.log AND e.position = c.position
+WHERE c.projection = $1 AND c.version = $2 AND c.log = $3 AND EXISTS (
+    SELECT 1 FROM mirror.evidence v
+    CROSS JOIN LATERAL (SELECT convert_from(v.document, 'UTF8')::jsonb AS document) AS d
+    WHERE v.log = c.log AND v.kind = 'entry' AND (d.document->>'position')::bigint = e.position
+      AND decode(d.document->>'entry', 'base64') = e.data)
+"""
+"""By its bytes: evidence is kept for ever, and the town may have written another entry in its place."""
 _FORGET = "SELECT projection.forget_beyond($1, $2)"
 _RETIRE = "UPDATE mirror.key SET retired = true WHERE log = $1"
 _NEXT_KEY = """
@@ -111,7 +124,7 @@ class Office:
         async def decide() -> Decided:
             admission = await self.admission(code)
             proven = await self._proven_size(code)
-            size = min(proven, admission.up_to or 0) if from_size is None else from_size
+            size = decider.going_on_from(admission, from_size, proven, await self._illegal_entry(code))
             events = decider.readmit(admission, request, size, proven, self._stamp())
             opened = "UPDATE mirror.log SET state = 'open', heartbeat_key = $2 WHERE log = $1"
             beside = (
@@ -195,6 +208,11 @@ class Office:
     async def _proven_size(self, code: str) -> int:
         size: int | None = await self._pool.fetchval("SELECT proven_size FROM mirror.log WHERE log = $1", code)
         return size or 0
+
+    async def _illegal_entry(self, code: str) -> IllegalEntry | None:
+        """Return the entry at which a log stopped as illegal, if it is still in the history."""
+        row = await self._pool.fetchrow(_ILLEGAL_ENTRY, PROJECTION, VERSION, code)
+        return None if row is None else IllegalEntry(position=row["position"], receipt=row["receipt"])
 
     async def _going_back(self, code: str, size: int) -> tuple[Statement, ...]:
         """Return what takes a log back to a size: what follows it leaves the history, and the rows made of it.
