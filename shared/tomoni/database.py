@@ -23,12 +23,17 @@ _MIGRATION_LOCK = 0x746F6D6F6E69  # "tomoni": one migration at a time in a datab
 
 
 async def create_pool(dsn: str, *, min_size: int = 1, max_size: int = 10) -> Pool:
-    """Return a pool of connections that give up on a lock or an idle transaction instead of waiting for ever."""
+    """Return a pool of connections that give up on a lock or an idle transaction instead of waiting for ever.
+
+    A connection is given back as it is, without the driver's round trip that resets it: nothing of ours outlives a
+    transaction (settings are SET LOCAL), and who listens keeps a connection and parts with it (`Wakeup`).
+    """
     return await asyncpg.create_pool(
         dsn,
         min_size=min_size,
         max_size=max_size,
         command_timeout=60,
+        reset=_as_it_is,
         server_settings={
             "application_name": "tomoni",
             "idle_in_transaction_session_timeout": "60s",
@@ -36,6 +41,10 @@ async def create_pool(dsn: str, *, min_size: int = 1, max_size: int = 10) -> Poo
             "timezone": "UTC",
         },
     )
+
+
+async def _as_it_is(_: Connection) -> None:
+    """Leave a connection that is given back alone; the driver has ended its transaction and forgotten its listeners."""
 
 
 async def migrate(dsn: str, service: str, folders: Sequence[Path]) -> None:

@@ -6,31 +6,33 @@ from pathlib import Path
 import httpx
 import pytest
 from litestar import Litestar
-from litestar.connection import ASGIConnection
-from litestar.handlers.base import BaseRouteHandler
 
 from tests.eventlog.making import grow
 from tests.eventlog.test_publisher import ORIGIN, SIGNER, make_publisher
+from tomoni.auth import TokenIssuer, TokenVerifier, bearer_middleware, requires
 from tomoni.database import Pool
 from tomoni.eventlog import CheckpointPublisher, Sequencer, log_routes
 from tomoni.eventlog.tree import integrate
-from tomoni.problems import Problem, exception_handlers
+from tomoni.problems import exception_handlers
 from tomoni.tlog.checkpoint import open_checkpoint
 from tomoni.tlog.merkle import leaf_hash
 from tomoni.tlog.tiles import decode_bundle, entries_path, tile_path, tile_root
 
 
-def only_auditors(connection: ASGIConnection, _: BaseRouteHandler) -> None:
-    if connection.headers.get("authorization") != "Bearer auditor":
-        raise Problem("forbidden", "Only for the auditors of this test.")
-
-
 @pytest.fixture
-async def client(pool: Pool) -> AsyncIterator[httpx.AsyncClient]:
-    app = Litestar(log_routes(pool, [only_auditors]), exception_handlers=exception_handlers)
-    transport = httpx.ASGITransport(app=app)
-    headers = {"Authorization": "Bearer auditor"}
-    async with httpx.AsyncClient(transport=transport, base_url="http://node.test", headers=headers) as made:
+async def client(pool: Pool, tmp_path: Path) -> AsyncIterator[httpx.AsyncClient]:
+    TokenIssuer.create(tmp_path / "tokens.jwk")
+    issuer = TokenIssuer(tmp_path / "tokens.jwk", "https://issuer.test")
+    verifier = TokenVerifier(issuer.jwks(), "https://issuer.test", ORIGIN)
+    app = Litestar(
+        log_routes(pool, requires("auditor")),
+        middleware=[bearer_middleware(verifier)],
+        exception_handlers=exception_handlers,
+    )
+    headers = {"Authorization": f"Bearer {issuer.issue('somebody', ['auditor'], ORIGIN)}"}
+    async with httpx.AsyncClient(
+        transport=httpx.ASGITransport(app=app), base_url="http://node.test", headers=headers
+    ) as made:
         yield made
 
 
@@ -118,6 +120,7 @@ async def test_what_the_checkpoint_does_not_cover_or_the_form_does_not_allow_is_
         assert answer.headers["content-type"] == "application/problem+json"
 
 
-async def test_nobody_passes_without_the_guards_consent(client: httpx.AsyncClient) -> None:
+async def test_nobody_passes_whom_the_routes_are_not_reserved_for(client: httpx.AsyncClient, tmp_path: Path) -> None:
+    clerk = TokenIssuer(tmp_path / "tokens.jwk", "https://issuer.test").issue("clerk", ["clerk"], ORIGIN)
     for path in ("/log/checkpoint", "/log/tile/0/000", "/log/tile/entries/000.p/1", "/log/tile/x"):
-        assert (await client.get(path, headers={"Authorization": "Bearer clerk"})).status_code == 403
+        assert (await client.get(path, headers={"Authorization": f"Bearer {clerk}"})).status_code == 403

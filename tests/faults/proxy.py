@@ -173,6 +173,6 @@ def _reset(writer: asyncio.StreamWriter) -> None:
     """Close a connection with RST, as a dying machine's network does, instead of a polite FIN."""
     sock = writer.get_extra_info("socket")
     if sock is not None:
-        with contextlib.suppress(OSError):
+        with contextlib.suppress(OSError, ValueError):  # it may be closed already
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
     writer.transport.abort()

@@ -1,19 +1,25 @@
 """The signed checkpoints of a log, every one of them, and its latest heartbeat."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
 
-import asyncpg
 import structlog
 
 from tomoni.database import Connection, Pool
 from tomoni.eventlog.connections import BROKEN
+from tomoni.eventlog.tree import STORE as STORE_TILES
+from tomoni.eventlog.tree import TileKey, columns_of
 from tomoni.eventlog.wakeup import CHECKPOINTS, Wakeup
 from tomoni.tlog.merkle import CompactRange
 
 FROM = "SELECT size, note FROM log.checkpoint WHERE size >= $1 ORDER BY size LIMIT $2"
 LATEST = "SELECT size, note, nodes FROM log.checkpoint ORDER BY size DESC LIMIT 1"
-STORE = "INSERT INTO log.checkpoint (size, note, nodes) VALUES ($1, $2, $3)"
+STORE = f"""
+    WITH tiles AS ({STORE_TILES}),
+    tree AS (UPDATE log.tree SET size = greatest(size, $4)),
+    checkpoint AS (INSERT INTO log.checkpoint (size, note, nodes) VALUES ($4, $5, $6))
+    SELECT pg_notify($7, $4::text)
+"""  # noqa: S608  # of our own texts
 STORE_HEARTBEAT = """
     INSERT INTO log.heartbeat (size, time, note) VALUES ($1, $2, $3)
     ON CONFLICT (one) DO UPDATE SET size = excluded.size, time = excluded.time, note = excluded.note
@@ -81,12 +87,22 @@ class CheckpointStore:
                     await wakeup.wait()
 
 
-async def latest_row(connection: Connection) -> asyncpg.Record | None:
-    """Return size, note and nodes of the newest checkpoint."""
-    return await connection.fetchrow(LATEST)
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """The newest stored checkpoint and its compact range; None and the empty one before the first."""
+
+    signed: SignedCheckpoint | None
+    tree: CompactRange
 
 
-async def store(connection: Connection, note: bytes, tree: CompactRange) -> None:
-    """Store a signed checkpoint with its compact range, and tell who listens."""
-    await connection.execute(STORE, tree.size, note, tree.to_bytes())
-    await connection.execute("SELECT pg_notify($1, $2)", CHECKPOINTS, str(tree.size))
+async def latest_stored(connection: Connection) -> Stored:
+    """Return the newest stored checkpoint."""
+    row = await connection.fetchrow(LATEST)
+    if row is None:
+        return Stored(None, CompactRange())
+    return Stored(SignedCheckpoint(row["size"], row["note"]), CompactRange.from_bytes(row["size"], row["nodes"]))
+
+
+async def store(connection: Connection, note: bytes, tree: CompactRange, tiles: Mapping[TileKey, bytes]) -> None:
+    """Store a signed checkpoint with its compact range and the tiles that grew up to it, and tell who listens."""
+    await connection.execute(STORE, *columns_of(tiles), tree.size, note, tree.to_bytes(), CHECKPOINTS)

@@ -22,7 +22,7 @@ class LastWord:
         self.path = path
 
     def read(self) -> bytes | None:
-        """Return the note, None where nothing was ever signed."""
+        """Return the note, None where nothing was ever signed: a few hundred bytes that the system has in memory."""
         try:
             return self.path.read_bytes()
         except FileNotFoundError:

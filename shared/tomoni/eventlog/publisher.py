@@ -1,14 +1,15 @@
 """Publishing: signing checkpoints of the integrated tree, never two that contradict each other.
 
 One step, for every checkpoint and after every crash: read the last word (the file outside of PostgreSQL) and the newest
-stored checkpoint; grow the stored compact range by the bytes of the entries that follow; compare the root with the
-tiles'; sign; bring the note to the last word's disk; store it, and only then let anybody see it. A crash before the
-file leaves nothing signed. A crash after it leaves a last word that the database lacks, which the next step completes.
+stored checkpoint; grow the stored compact range by the bytes of the entries that follow, and the tiles by their leaf
+hashes; compare the two roots; sign; store tiles and note; bring the note to the last word's disk; commit, and only then
+let anybody see it. A crash before the file leaves nothing signed. A crash after it leaves a last word that the database
+lacks, which the next step completes.
 """
 
 import asyncio
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol
 
 import asyncpg
@@ -16,7 +17,7 @@ import structlog
 
 from tomoni.database import Connection, Pool
 from tomoni.eventlog import checkpoints
-from tomoni.eventlog.checkpoints import Heartbeat, SignedCheckpoint
+from tomoni.eventlog.checkpoints import Heartbeat, SignedCheckpoint, Stored
 from tomoni.eventlog.connections import BROKEN
 from tomoni.eventlog.errors import (
     BehindLastWord,
@@ -28,7 +29,19 @@ from tomoni.eventlog.errors import (
     NotChecked,
 )
 from tomoni.eventlog.lastword import LastWord
-from tomoni.eventlog.tree import integrate, read_leaves, root_at
+from tomoni.eventlog.tree import (
+    TileKey,
+    edge,
+    extend,
+    grow,
+    head_over,
+    integrate,
+    lock_tree,
+    read_leaves,
+    read_tiles,
+    root_at,
+    root_in,
+)
 from tomoni.eventlog.wakeup import CHECKPOINTS, ENTRIES, Wakeup
 from tomoni.tlog.checkpoint import Checkpoint, open_checkpoint, parse_checkpoint, sign_checkpoint
 from tomoni.tlog.cosignature import Cosigner, cosign
@@ -99,6 +112,8 @@ class CheckpointPublisher:
         self._last_word = last_word
         self._clock = clock
         self._checked = False
+        self._known: tuple[bytes, Checkpoint] | None = None
+        """The note that was signed or opened last; the last word is the same one, turn after turn."""
         self.failure: Exception | None = None
         """Why `run` cannot publish at present, None when it can."""
 
@@ -119,10 +134,10 @@ class CheckpointPublisher:
     async def _compare(self, evidence: Sequence[bytes]) -> None:
         await integrate(self._pool)
         async with self._pool.acquire() as connection, connection.transaction():
-            size = await _lock_tree(connection)
-            word = await asyncio.to_thread(self._last_word.read)
-            row = await checkpoints.latest_row(connection)
-            if word is None and row is not None:
+            size = await lock_tree(connection)
+            word = self._last_word.read()
+            stored = await checkpoints.latest_stored(connection)
+            if word is None and stored.signed is not None:
                 raise LastWordMissing("checkpoints are stored, but the file with the last one is gone")
             if word is not None:
                 await self._require_held(connection, await self._open(word), size)
@@ -141,9 +156,10 @@ class CheckpointPublisher:
         """
         if not self._checked:
             raise NotChecked("the database was not yet compared with what is known to be signed")
-        target = await integrate(self._pool)
+        target: int | None = None
         while True:
-            signed = await self._step(target)
+            signed, head = await self._step()
+            target = head if target is None else target
             if signed.size >= target:
                 return signed
 
@@ -175,46 +191,68 @@ class CheckpointPublisher:
                     self.failure = None
                 await wakeup.wait()
 
-    async def _step(self, target: int) -> SignedCheckpoint:
-        """Complete the last word in the database, or sign one checkpoint towards a size; return the newest one."""
+    async def _step(self) -> tuple[SignedCheckpoint, int]:
+        """Complete the last word in the database, or sign one checkpoint towards the head; return the newest, the head.
+
+        One transaction of few statements: how soon a town's word is heard elsewhere hangs on it.
+        """
         async with self._pool.acquire() as connection, connection.transaction():
-            size = await _lock_tree(connection)
-            row = await checkpoints.latest_row(connection)
-            tree = CompactRange() if row is None else CompactRange.from_bytes(row["size"], row["nodes"])
-            stored = None if row is None else SignedCheckpoint(row["size"], row["note"])
-            word = await self._agree(connection, stored, tree, size)
-            if word is not None and word.size > tree.size:
-                note = word.note  # signed, and lost on its way into the database
-                tree = await self._grow(connection, tree, word.size)
-            elif stored is not None and stored.size >= target:
-                return stored
-            else:
-                after = tree.size
-                tree = await self._grow(connection, tree, min(after + MAX_STEP, target))
-                signers = await self._keys.signers(after, tree.size)
-                note = sign_checkpoint(Checkpoint(self._origin, tree.size, tree.root()), signers)
-                await asyncio.to_thread(self._last_word.swap, None if word is None else word.note, note)
-            await checkpoints.store(connection, note, tree)
-        return SignedCheckpoint(tree.size, note)
+            size = await lock_tree(connection)
+            head = await head_over(connection, size)
+            stored = await checkpoints.latest_stored(connection)
+            if stored.tree.size > size:
+                raise CorruptLog(f"the tiles cover {size} entries, and a checkpoint of {stored.tree.size} is stored")
+            tiles = await read_tiles(connection, edge(size))
+            word = await self._agree(connection, stored, tiles, size, head)
+            if word is not None and word.size > stored.tree.size:  # signed, and lost on its way into the database
+                tree = await self._grow(connection, stored.tree, word.size)
+                await checkpoints.store(connection, word.note, tree, {})
+                return word, head
+            end = min(stored.tree.size + MAX_STEP, head)
+            if stored.signed is not None and end == stored.signed.size:
+                return stored.signed, head
+            leaves = await read_leaves(connection, stored.tree.size, end)
+            tree = stored.tree.copy()
+            tree.extend(leaves)
+            grown = grow(tiles, size, leaves[size - stored.tree.size :]) if end > size else {}
+            root = root_in({**tiles, **grown}, end) if end >= size else await root_at(connection, end)
+            note = await self._sign(stored.tree.size, tree, root)
+            await checkpoints.store(connection, note, tree, grown)
+            await asyncio.to_thread(self._last_word.swap, None if word is None else word.note, note)
+        return SignedCheckpoint(tree.size, note), head
+
+    async def _sign(self, after: int, tree: CompactRange, root: bytes) -> bytes:
+        """Return the signed note of a tree whose tiles have a root; raise CorruptLog where its entries have another."""
+        if tree.root() != root:
+            raise CorruptLog(f"the tiles of size {tree.size} do not have the root of its entries")
+        signers = await self._keys.signers(after, tree.size)
+        note = sign_checkpoint(Checkpoint(self._origin, tree.size, root), signers)
+        self._known = note, Checkpoint(self._origin, tree.size, root)
+        return note
 
     async def _agree(
-        self, connection: Connection, stored: SignedCheckpoint | None, tree: CompactRange, size: int
+        self, connection: Connection, stored: Stored, tiles: Mapping[TileKey, bytes], size: int, head: int
     ) -> SignedCheckpoint | None:
         """Return the last word, when the database agrees with it and is not behind it."""
-        note = await asyncio.to_thread(self._last_word.read)
+        note = self._last_word.read()
         if note is None:
-            if stored is not None:
+            if stored.signed is not None:
                 raise LastWordMissing("checkpoints are stored, but the file with the last one is gone")
             return None
         word = await self._open(note)
-        await self._require_held(connection, word, size)
-        if stored is not None:
-            newest = await self._open(stored.note)
-            if newest.size != stored.size or newest.root != tree.root():
-                raise CorruptLog(f"the stored checkpoint of size {stored.size} is not the one that was signed")
-            if word.size < stored.size:  # signed by another process, with a last word of its own
-                await asyncio.to_thread(self._last_word.swap, note, stored.note)
-                return stored
+        if word.size == size:  # as it is from turn to turn, and then the edge at hand tells the root
+            _require_same(word, root_in(tiles, size))
+        else:
+            if size < word.size <= head:  # signed, and lost with the tiles that were stored beside it
+                await extend(connection, size, word.size)
+            await self._require_held(connection, word, max(size, min(word.size, head)))
+        if stored.signed is not None:
+            newest = await self._open(stored.signed.note)
+            if newest.size != stored.tree.size or newest.root != stored.tree.root():
+                raise CorruptLog(f"the stored checkpoint of size {stored.tree.size} is not the one that was signed")
+            if word.size < newest.size:  # signed by another process, with a last word of its own
+                await asyncio.to_thread(self._last_word.swap, note, stored.signed.note)
+                return stored.signed
         return SignedCheckpoint(word.size, note)
 
     async def _grow(self, connection: Connection, tree: CompactRange, size: int) -> CompactRange:
@@ -229,21 +267,21 @@ class CheckpointPublisher:
         """Raise unless the tree of a size holds a known checkpoint: it is as large, and was the same at that size."""
         if known.size > size:
             raise BehindLastWord(size, known.size)
-        if await root_at(connection, known.size) != known.root:
-            raise ForkedLog(known.size)
+        _require_same(known, await root_at(connection, known.size))
 
     async def _open(self, note: bytes) -> Checkpoint:
         """Return the checkpoint of a note, signed by a key that is valid for the size it speaks of."""
+        if self._known is not None and note == self._known[0]:
+            return self._known[1]
         try:
             size = parse_checkpoint(read_note(note).text).size
-            return open_checkpoint(note, self._origin, await self._keys.verifiers(size))
+            checkpoint = open_checkpoint(note, self._origin, await self._keys.verifiers(size))
         except NoteError as error:
             raise InvalidCheckpoint("a checkpoint is not signed by a key that this log has for its size") from error
+        self._known = note, checkpoint
+        return checkpoint
 
 
-async def _lock_tree(connection: Connection) -> int:
-    """Keep others from signing until the transaction ends, and return the size that the tiles cover by then.
-
-    A size read before the lock may be behind what another has integrated and signed meanwhile, which is no rollback.
-    """
-    return await connection.fetchval("SELECT size FROM log.tree FOR UPDATE")
+def _require_same(known: Checkpoint, root: bytes) -> None:
+    if known.root != root:
+        raise ForkedLog(known.size)

@@ -23,7 +23,7 @@ TILES = """
     ) AS t
 """
 STORE = """
-    INSERT INTO log.tile (level, index, hashes) VALUES ($1, $2, $3)
+    INSERT INTO log.tile (level, index, hashes) SELECT * FROM unnest($1::smallint[], $2::bigint[], $3::bytea[])
     ON CONFLICT (level, index) DO UPDATE SET hashes = excluded.hashes
 """
 
@@ -43,16 +43,36 @@ async def integrate(pool: Pool) -> int:
             # Tiles follow from the entries: a crash that loses them costs making them again, so this need not wait
             # for the disk. A checkpoint's commit, later in the same write-ahead log, does.
             await connection.execute("SET LOCAL synchronous_commit = off")
-            size: int = await connection.fetchval("SELECT size FROM log.tree FOR UPDATE")
-            head: int = await connection.fetchval("SELECT size FROM log.head")
-            if head < size:
-                raise CorruptLog(f"the tiles cover {size} entries, of which {head} are left")
+            size = await lock_tree(connection)
+            head = await head_over(connection, size)
             end = min(size + CHUNK, head)
-            if size < end:
-                await _grow(connection, size, await read_leaves(connection, size, end))
-                await connection.execute("UPDATE log.tree SET size = $1", end)
+            await extend(connection, size, end)
         if end >= head:
             return end
+
+
+async def lock_tree(connection: Connection) -> int:
+    """Keep others from integrating and signing until the transaction ends; return the size that the tiles cover.
+
+    A size read before the lock may be behind what another has integrated and signed meanwhile, which is no rollback.
+    """
+    return await connection.fetchval("SELECT size FROM log.tree FOR UPDATE")
+
+
+async def head_over(connection: Connection, size: int) -> int:
+    """Return how many entries the log has; raise CorruptLog where they are fewer than the tiles cover."""
+    head: int = await connection.fetchval("SELECT size FROM log.head")
+    if head < size:
+        raise CorruptLog(f"the tiles cover {size} entries, of which {head} are left")
+    return head
+
+
+async def extend(connection: Connection, size: int, end: int) -> None:
+    """Make the tiles of a tree of a size those of a larger one, from the entries; the tree is locked by the caller."""
+    if size < end:
+        grown = grow(await read_tiles(connection, edge(size)), size, await read_leaves(connection, size, end))
+        await connection.execute(STORE, *columns_of(grown))
+        await connection.execute("UPDATE log.tree SET size = $1", end)
 
 
 async def read_leaves(connection: Connection, start: int, end: int) -> list[bytes]:
@@ -67,18 +87,24 @@ async def read_leaves(connection: Connection, start: int, end: int) -> list[byte
     return hashes
 
 
-async def _grow(connection: Connection, size: int, leaves: Sequence[bytes]) -> None:
-    keys = edge(size)
-    stored = await read_tiles(connection, keys)
+def grow(stored: Mapping[TileKey, bytes], size: int, leaves: Sequence[bytes]) -> dict[TileKey, bytes]:
+    """Return the tiles that are new or wider after leaves were appended to a tree of a size with the `stored` edge.
+
+    Raises CorruptLog where a tile of the edge is not as wide as it must be.
+    """
     last: dict[int, list[bytes]] = {}
-    for level, index in keys:
+    for level, index in edge(size):
         width = (size >> TILE_HEIGHT * level) % TILE_WIDTH
         hashes = stored.get((level, index), b"")
         if len(hashes) != width * HASH_SIZE:
             raise CorruptLog(f"the last tile of level {level} does not have the width of a tree of {size}")
         last[level] = decode_tile(hashes, width)
-    grown = grow_tiles(size, leaves, last)
-    await connection.executemany(STORE, [(level, index, hashes) for (level, index), hashes in grown.items()])
+    return grow_tiles(size, leaves, last)
+
+
+def columns_of(tiles: Mapping[TileKey, bytes]) -> tuple[list[int], list[int], list[bytes]]:
+    """Return levels, indexes and hashes of tiles, as `STORE` takes them."""
+    return [level for level, _ in tiles], [index for _, index in tiles], list(tiles.values())
 
 
 def edge(size: int) -> list[TileKey]:
@@ -119,6 +145,24 @@ async def read_tiles(connection: Connection | Pool, keys: Sequence[TileKey]) -> 
     return {(row["level"], row["index"]): row["hashes"] for row in rows}
 
 
+def root_in(tiles: Mapping[TileKey, bytes], size: int) -> bytes:
+    """Return the root of a tree of a size from tiles at hand; those of its edge are enough.
+
+    Raises CorruptLog where one is missing or not wide enough.
+    """
+    return subtree_root(0, size, hash_at_tiles(size, _read_from(tiles, size)))
+
+
+def _read_from(tiles: Mapping[TileKey, bytes], size: int) -> Callable[[Tile], bytes]:
+    def read(tile: Tile) -> bytes:
+        hashes = tiles.get((tile.level, tile.index), b"")
+        if len(hashes) < tile.width * HASH_SIZE:
+            raise CorruptLog(f"tile {tile.level}/{tile.index} is not stored as wide as a tree of {size} has it")
+        return hashes[: tile.width * HASH_SIZE]
+
+    return read
+
+
 async def with_tiles(connection: Connection | Pool, size: int, make: Callable[[HashAt], T]) -> T:
     """Return what a function makes of the hashes of a tree of a size, fetching the tiles it asks for in one query.
 
@@ -133,13 +177,7 @@ async def with_tiles(connection: Connection | Pool, size: int, make: Callable[[H
     make(hash_at_tiles(size, note))
     stored = await read_tiles(connection, list(wanted)) if wanted else {}
 
-    def read(tile: Tile) -> bytes:
-        hashes = stored.get((tile.level, tile.index), b"")
-        if len(hashes) < tile.width * HASH_SIZE:
-            raise CorruptLog(f"tile {tile.level}/{tile.index} is not stored as wide as a tree of {size} has it")
-        return hashes[: tile.width * HASH_SIZE]
-
-    return make(hash_at_tiles(size, read))
+    return make(hash_at_tiles(size, _read_from(stored, size)))
 
 
 async def root_at(connection: Connection | Pool, size: int) -> bytes:
