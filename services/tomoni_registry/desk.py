@@ -20,7 +20,7 @@ import msgspec
 from tomoni import problems
 from tomoni.database import Pool
 from tomoni.eventlog import Append, EventReader, NewEntry, Sequencer
-from tomoni.eventlog.errors import LogUnavailable, OutcomeUnknown, VersionConflict
+from tomoni.eventlog.errors import VersionConflict
 from tomoni.events import JurisdictionEvent, UnknownEvent, decode_event, encode_event
 from tomoni.problems import Problem
 from tomoni.times import format_time
@@ -140,14 +140,6 @@ class Desk:
     async def _append(self, order: Order, append: Append, answer: Answer) -> Answer:
         try:
             appended = await self._sequencer.append(append)
-        except LogUnavailable as error:
-            raise Problem("unavailable", "The database cannot be reached; nothing happened. Send it again.") from error
-        except OutcomeUnknown as error:
-            raise Problem(
-                "unavailable",
-                "The database was lost while the command was stored: it may have happened. "
-                "Send it again with the same Idempotency-Key; it happens once.",
-            ) from error
         except asyncpg.UniqueViolationError as error:  # another process has answered this command meanwhile
             return await self._kept(order) or _raise_elsewhere(error)
         return await self._kept(order) or _raise_already_done() if appended.already else answer

@@ -26,9 +26,16 @@ async def create_pool(dsn: str, *, min_size: int = 1, max_size: int = 10) -> Poo
     """Return a pool of connections that give up on a lock or an idle transaction instead of waiting for ever.
 
     A connection is given back as it is, without the driver's round trip that resets it: nothing of ours outlives a
-    transaction (settings are SET LOCAL), and who listens keeps a connection and parts with it (`Wakeup`).
+    transaction (settings are SET LOCAL), and who listens keeps a connection and parts with it (`Wakeup`). But a session
+    that began while its database was set to read only stays so: such connections are not used again, so that a pool can
+    write as soon as its database can.
     """
-    return await asyncpg.create_pool(
+
+    async def reset(connection: Connection) -> None:
+        if getattr(connection.get_settings(), "default_transaction_read_only", "off") == "on":
+            await pool.expire_connections()
+
+    pool: Pool = asyncpg.create_pool(
         dsn,
         min_size=min_size,
         max_size=max_size,
@@ -40,11 +47,9 @@ async def create_pool(dsn: str, *, min_size: int = 1, max_size: int = 10) -> Poo
             "lock_timeout": "30s",
             "timezone": "UTC",
         },
+        reset=reset,
     )
-
-
-async def _as_it_is(_: Connection) -> None:
-    """Leave a connection that is given back alone; the driver has ended its transaction and forgotten its listeners."""
+    return await pool
 
 
 async def migrate(dsn: str, service: str, folders: Sequence[Path]) -> None:

@@ -14,7 +14,7 @@ def example(value: msgspec.Struct, summary: str) -> Example:
 
 def problems(*kinds: str) -> dict[int, ResponseSpec]:
     """Return the problem answers of a route by status, each kind with an example."""
-    every = ("malformed", "invalid-token", "forbidden", "too-large", *kinds)
+    every = ("malformed", "invalid-token", "forbidden", "too-large", "unavailable", *kinds)
     answers: dict[int, list[str]] = {}
     for kind in sorted(set(every)):
         answers.setdefault(KINDS[kind].status, []).append(kind)

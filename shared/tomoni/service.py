@@ -7,7 +7,7 @@ The settings are sections of a service's own settings file; what is not known th
 
 import ipaddress
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, NamedTuple
 
 import asyncpg
 import msgspec
@@ -21,14 +21,13 @@ from litestar.types import ExceptionHandlersMap
 from tomoni import problems
 from tomoni.auth import PUBLIC, TokenIssuer, TokenVerifier
 from tomoni.database import Pool, create_pool
-from tomoni.eventlog.connections import BROKEN
-from tomoni.eventlog.errors import LogUnavailable, OutcomeUnknown
+from tomoni.eventlog.connections import BROKEN, UNWRITABLE
+from tomoni.eventlog.errors import LogUnavailable, OutcomeUnknown, Overloaded, WritesRefused
 from tomoni.problems import AnyRequest, Problem
 from tomoni.secret_files import SecretFileError, read_secret
 from tomoni.settings import SettingsError
 
 POOL_SIZE = 16
-_AWAY = (*BROKEN, LogUnavailable, OutcomeUnknown)
 
 log = structlog.get_logger()
 
@@ -114,11 +113,43 @@ def describe(title: str, description: str) -> OpenAPIConfig:
     )
 
 
-def _on_lost_database(_: AnyRequest, error: Exception) -> Response[bytes]:
-    log.warning("database_lost", error=type(error).__name__, status=503)
-    detail = "The database cannot be reached. Try again in a few seconds, a command with the same Idempotency-Key."
-    return problems.answer(Problem("unavailable", detail, headers={"Retry-After": "2"}))
+class _Unavailable(NamedTuple):
+    """How a kind of trouble with the database is answered."""
+
+    detail: str
+    retry_after: str = "2"
+
+    def __call__(self, _: AnyRequest, error: Exception) -> Response[bytes]:
+        log.warning("database_unavailable", error=type(error).__name__, status=503)
+        return problems.answer(Problem("unavailable", self.detail, headers={"Retry-After": self.retry_after}))
 
 
-exception_handlers: ExceptionHandlersMap = {**problems.exception_handlers, **dict.fromkeys(_AWAY, _on_lost_database)}
+_UNREACHED = _Unavailable(
+    "The database cannot be reached. Try again in a few seconds, a command with the same Idempotency-Key."
+)
+_NOT_APPENDED = _Unavailable(
+    "The database cannot be reached; nothing happened. Send it again in a few seconds, with the same Idempotency-Key."
+)
+_OVERLOADED = _Unavailable(
+    "Too many commands wait already; nothing happened. Send it again in a few seconds, with the same Idempotency-Key."
+)
+_UNWRITTEN = _Unavailable(
+    "The database takes no writes at present; nothing happened. Try again in a minute, a command with the same "
+    "Idempotency-Key. If it lasts, tell the operator: the database is read-only, or its disk is full.",
+    retry_after="30",
+)
+_UNKNOWN = _Unavailable(
+    "The database was lost while the command was stored: it may have happened. "
+    "Send it again with the same Idempotency-Key; it happens once."
+)
+
+exception_handlers: ExceptionHandlersMap = {
+    **problems.exception_handlers,
+    **dict.fromkeys(UNWRITABLE, _UNWRITTEN),
+    **dict.fromkeys(BROKEN, _UNREACHED),
+    LogUnavailable: _NOT_APPENDED,
+    Overloaded: _OVERLOADED,
+    WritesRefused: _UNWRITTEN,
+    OutcomeUnknown: _UNKNOWN,
+}
 """For `Litestar(exception_handlers=…)` of a service with a database."""

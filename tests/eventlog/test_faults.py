@@ -11,11 +11,12 @@ from collections.abc import AsyncIterator
 import asyncpg
 import pytest
 
-from tests.eventlog.making import beside, command
+from tests.eventlog.making import beside, command, until
 from tests.faults.proxy import Fault, FaultProxy
+from tests.faults.unwritable import read_only
 from tomoni.database import Pool, create_pool
 from tomoni.eventlog import Append, Appended, EventReader, Sequencer
-from tomoni.eventlog.errors import LogUnavailable, OutcomeUnknown
+from tomoni.eventlog.errors import LogUnavailable, OutcomeUnknown, WritesRefused
 from tomoni_cli.embedded.postgres import EmbeddedDatabase, EmbeddedPostgres
 
 
@@ -128,6 +129,28 @@ async def test_a_database_that_never_comes_back_is_reported_and_nothing_is_claim
     assert again == Appended(1, 1, already=True)
     assert appended.first == 2
     assert await EventReader(pool).head() == 3
+
+
+async def test_a_database_that_takes_no_writes_refuses_all_at_once_and_claims_no_more_than_it_knows(
+    postgres: EmbeddedPostgres, log_database: EmbeddedDatabase, weak_pool: Pool, pool: Pool, proxy: FaultProxy
+) -> None:
+    sent, unsent = command("sent"), commands_of(8, companions=True)
+    async with Sequencer(weak_pool) as sequencer:
+        await sequencer.append(command("before"))
+        proxy.arm(Fault.UNREPORTED)
+        proxy.refusing = True
+        call = asyncio.ensure_future(sequencer.append(sent))
+        await until(lambda: proxy.hits == 1)
+        with read_only(postgres, log_database.name):
+            proxy.refusing = False
+            with pytest.raises(OutcomeUnknown):
+                await call
+            refused = await asyncio.gather(*map(sequencer.append, unsent), return_exceptions=True)
+            assert {type(error) for error in refused} == {WritesRefused}
+        results = await asyncio.gather(*map(sequencer.append, [sent, *unsent]))
+    assert [appended.already for appended in results] == [True] + [False] * 8
+    rows = await EventReader(pool).read(0)
+    assert [row.position for row in rows] == list(range(10))
 
 
 async def test_a_long_black_hole_ends_without_a_restart(weak_pool: Pool, pool: Pool, proxy: FaultProxy) -> None:

@@ -13,7 +13,7 @@ from litestar import Litestar
 from prometheus_client import Gauge
 
 from tomoni.database import Pool, create_pool
-from tomoni.eventlog.connections import BROKEN
+from tomoni.eventlog.connections import AWAY
 from tomoni.eventlog.wakeup import CHECKPOINTS, Wakeup
 from tomoni.health import health_routes
 from tomoni.problems import exception_handlers
@@ -103,7 +103,7 @@ class Relay:
         sent = (b"", 0)
         while True:
             await asyncio.sleep(POLL_SECONDS)
-            with contextlib.suppress(TransportError, *BROKEN):
+            with contextlib.suppress(TransportError, *AWAY):
                 note = await self._source.heartbeat()
                 current = (note or b"", self._connection.generation)
                 if note is None or current == sent or not self._connection.is_connected:
@@ -134,14 +134,14 @@ class Relay:
         try:
             await self._connection.wait_connected(POLL_SECONDS)
             return await step()
-        except (TransportError, *BROKEN) as error:
+        except (TransportError, *AWAY) as error:
             log.info("relay_waits", error=type(error).__name__)
             await asyncio.sleep(0.1)
             return False
 
     async def _until_it_works(self, step: Callable[[], Awaitable[bool]]) -> None:
         while True:
-            with contextlib.suppress(*BROKEN):
+            with contextlib.suppress(*AWAY):
                 await step()
                 return
             await asyncio.sleep(POLL_SECONDS)

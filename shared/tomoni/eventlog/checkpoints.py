@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import structlog
 
 from tomoni.database import Connection, Pool
-from tomoni.eventlog.connections import BROKEN
+from tomoni.eventlog.connections import AWAY
 from tomoni.eventlog.tree import STORE as STORE_TILES
 from tomoni.eventlog.tree import TileKey, columns_of
 from tomoni.eventlog.wakeup import CHECKPOINTS, Wakeup
@@ -77,7 +77,7 @@ class CheckpointStore:
                 await wakeup.listen()
                 try:
                     checkpoints = await self.read_from(size)
-                except BROKEN as error:
+                except AWAY as error:
                     log.warning("follow_interrupted", error=type(error).__name__, size=size)
                     checkpoints = []
                 if checkpoints:

@@ -19,6 +19,16 @@ LOST = (
 BROKEN = (*LOST, asyncpg.InterfaceError)
 """The same where the statements are known to be right, so that the driver's complaint is about the connection."""
 
+UNWRITABLE = (
+    asyncpg.ReadOnlySQLTransactionError,  # a standby, or a database that is set to read only
+    asyncpg.InsufficientResourcesError,  # a full disk, no memory
+    asyncpg.PostgresIOError,
+)
+"""Errors of a server that answers and cannot write: nothing is wrong with the statement, and it changed nothing."""
+
+AWAY = (*BROKEN, *UNWRITABLE)
+"""Errors of a database that must be waited for, whatever it lacks."""
+
 
 def is_closed(connection: PoolConnection) -> bool:
     """Tell whether a connection is closed; one that broke has gone back to its pool by itself."""

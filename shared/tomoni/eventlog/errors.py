@@ -23,6 +23,10 @@ class Overloaded(LogUnavailable):
     """More commands wait than may: nothing was written. Try again later."""
 
 
+class WritesRefused(LogUnavailable):
+    """The database answers, and takes no writes: nothing was written. Try again when it does."""
+
+
 class OutcomeUnknown(EventLogError):  # noqa: N818
     """The connection was lost after the command was sent, and did not come back in time.
 

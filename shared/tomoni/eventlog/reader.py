@@ -11,7 +11,7 @@ import asyncpg
 import structlog
 
 from tomoni.database import Pool
-from tomoni.eventlog.connections import BROKEN
+from tomoni.eventlog.connections import AWAY
 from tomoni.eventlog.errors import CorruptLog
 from tomoni.eventlog.wakeup import ENTRIES, Wakeup
 
@@ -77,7 +77,7 @@ class EventReader:
                 await wakeup.listen()
                 try:
                     entries = await self.read(start, limit)
-                except BROKEN as error:
+                except AWAY as error:
                     log.warning("follow_interrupted", error=type(error).__name__, position=start)
                     entries = []
                 if entries:

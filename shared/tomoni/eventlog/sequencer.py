@@ -29,8 +29,8 @@ from tomoni.eventlog.batch import (
     undone,
 )
 from tomoni.eventlog.commands import Append, Appended
-from tomoni.eventlog.connections import LOST, is_closed, part_with
-from tomoni.eventlog.errors import LogUnavailable, OutcomeUnknown, Overloaded, VersionConflict
+from tomoni.eventlog.connections import LOST, UNWRITABLE, is_closed, part_with
+from tomoni.eventlog.errors import LogUnavailable, OutcomeUnknown, Overloaded, VersionConflict, WritesRefused
 
 MAX_WAITING = 5_000
 """Commands that may wait; one more is refused at once, rather than answered too late."""
@@ -65,6 +65,8 @@ class _Pending:
     since: float
     waiters: list[asyncio.Future[Appended]] = field(default_factory=list[asyncio.Future[Appended]])
     sent: bool = False
+    in_doubt: bool = False
+    """Whether a connection was lost after it was sent: it may be stored."""
 
     @property
     def abandoned(self) -> bool:
@@ -107,9 +109,9 @@ class Sequencer:
     async def append(self, command: Append) -> Appended:
         """Append a command's entries and return where they stand, once they are committed.
 
-        Raises VersionConflict, Overloaded, LogUnavailable (nothing was written), OutcomeUnknown (perhaps it was), or
-        the PostgreSQL error of a companion. A caller that is cancelled leaves the command to its fate and the others
-        alone.
+        Raises VersionConflict, Overloaded, WritesRefused, LogUnavailable (nothing was written), OutcomeUnknown (perhaps
+        it was), or the PostgreSQL error of a companion. A caller that is cancelled leaves the command to its fate and
+        the others alone.
         """
         if self._worker is None or self._worker.done() or self._closing:
             raise LogUnavailable("the sequencer is not running")
@@ -165,7 +167,12 @@ class Sequencer:
             except Exception as error:
                 if self._is_lost(error):
                     log.warning("append_connection_lost", error=type(error).__name__, count=len(batch))
+                    for pending in batch:
+                        pending.in_doubt = pending.sent
                     await self._release()
+                elif isinstance(error, UNWRITABLE):
+                    await self._refuse(batch, error)
+                    return
                 elif not isinstance(error, _AGAIN):  # a companion's error, or the database's: who gets it alone has it
                     await self._isolate(batch, error)
                     return
@@ -179,6 +186,16 @@ class Sequencer:
             return
         await self._store(batch[: len(batch) // 2])
         await self._store(batch[len(batch) // 2 :])
+
+    async def _refuse(self, batch: Sequence[_Pending], error: Exception) -> None:
+        """Answer a batch that the server cannot write, at once: waiting for an operator would only fill the queue.
+
+        The connection is given up, because a session that began on a read-only database stays read-only.
+        """
+        log.error("append_refused", error=type(error).__name__, count=len(batch))
+        await self._release()
+        for pending in batch:
+            self._fail([pending], _unknown() if pending.in_doubt else WritesRefused("the database takes no writes"))
 
     async def _attempt(self, batch: Sequence[_Pending]) -> list[_Pending]:
         """Append a batch in one transaction, answer its commands, and return those to be sent again.
@@ -249,8 +266,7 @@ class Sequencer:
         now = asyncio.get_running_loop().time()
         late = [pending for pending in batch if now - pending.since > self._patience]
         for pending in late:
-            unknown = OutcomeUnknown("the connection was lost after the command was sent")
-            self._fail([pending], unknown if pending.sent else LogUnavailable("the database cannot be reached"))
+            self._fail([pending], _unknown() if pending.sent else LogUnavailable("the database cannot be reached"))
         return [pending for pending in batch if pending not in late]
 
     def _fail(self, batch: Sequence[_Pending], error: Exception) -> None:
@@ -267,6 +283,9 @@ class Sequencer:
         return isinstance(error, LOST) or self._connection is None or is_closed(self._connection)
 
     async def _connect(self) -> PoolConnection:
+        """Return a connection that is not known to be broken: what is sent over a dead one is in doubt for nothing."""
+        if self._connection is not None and is_closed(self._connection):
+            await self._release()
         if self._connection is None:
             connection = await self._pool.acquire(timeout=self._timeout)
             self._connection = connection
@@ -287,6 +306,10 @@ class Sequencer:
         connection, self._connection = self._connection, None
         if connection is not None:
             await part_with(self._pool, connection)
+
+
+def _unknown() -> OutcomeUnknown:
+    return OutcomeUnknown("the connection was lost after the command was sent")
 
 
 def _separate(batch: Sequence[_Pending]) -> tuple[list[_Pending], list[_Pending]]:

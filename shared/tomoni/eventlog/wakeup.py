@@ -8,7 +8,7 @@ from typing import Self
 import structlog
 
 from tomoni.database import Pool, PoolConnection
-from tomoni.eventlog.connections import BROKEN, is_closed, part_with
+from tomoni.eventlog.connections import AWAY, is_closed, part_with
 
 POLL_SECONDS = 1.0
 """How long a follower waits at most before it looks again by itself."""
@@ -18,8 +18,6 @@ ENTRIES = "tomoni_log"
 
 CHECKPOINTS = "tomoni_checkpoint"
 """The channel that tells of stored checkpoints."""
-
-__all__ = ["BROKEN", "CHECKPOINTS", "ENTRIES", "POLL_SECONDS", "Wakeup"]
 
 log = structlog.get_logger()
 
@@ -51,8 +49,9 @@ class Wakeup:
         try:
             self._connection = await self._pool.acquire(timeout=POLL_SECONDS)
             await self._connection.add_listener(self._channel, self._tell)
-        except BROKEN as error:
+        except AWAY as error:  # a standby refuses LISTEN
             log.info("listen_failed", error=type(error).__name__)
+            await self.__aexit__(None, None, None)
 
     async def wait(self) -> None:
         """Return when the channel spoke since the last call, or when it is time to poll."""
