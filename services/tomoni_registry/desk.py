@@ -153,7 +153,7 @@ class Desk:
             NewEntry(data=encode_event(event), subject=outcome.subject, version=event.data.version)
             for event in outcome.events
         )
-        companions = (*records, self.answers.keep(order.command_id, order.fingerprint, answer))
+        companions = (*records, *self.answers.keep(order.command_id, order.fingerprint, answer))
         return Append(command_id=order.command_id, entries=entries, expected=outcome.read, companions=companions)
 
     async def _kept(self, order: Order) -> Answer | None:
@@ -168,12 +168,18 @@ class Desk:
         return kept.answer
 
     async def _refuse(self, order: Order, problem: Problem) -> Answer:
-        """Keep a refusal, so that the same key gets it again even where the command would pass by then."""
+        """Keep a refusal, so that the same key gets it again even where the command would pass by then.
+
+        A command that was carried out, and whose answer is no longer kept, is not refused because of its own effect.
+        """
+        if await self._reader.holds(order.command_id):
+            return await self._kept(order) or _raise_already_done()
         body = msgspec.json.encode(problem.details())
         answer = Answer(status=problem.status, media_type=problems.MEDIA_TYPE, body=body)
-        statement = self.answers.keep(order.command_id, order.fingerprint, answer)
         try:
-            await self._pool.execute(statement.sql, *statement.args)
+            async with self._pool.acquire() as connection, connection.transaction():
+                for statement in self.answers.keep(order.command_id, order.fingerprint, answer):
+                    await connection.execute(statement.sql, *statement.args)
         except asyncpg.UniqueViolationError as error:  # another process has answered this command meanwhile
             return await self._kept(order) or _raise_elsewhere(error)
         return answer

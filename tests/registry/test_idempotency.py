@@ -106,6 +106,48 @@ async def test_after_a_day_the_answer_is_gone_and_the_command_still_happens_once
     assert len(await opened.entries()) == 2
 
 
+async def test_a_refusal_whose_day_is_over_counts_no_more_though_its_row_is_still_there(node):
+    refused = await node.post("/v1/certificates", issue_body(), key=KEY)
+    assert refused.status_code == 409
+    await node.sql("UPDATE vault.answer SET expires_at = now()")
+    again = await node.post("/v1/certificates", issue_body(), key=KEY)
+    assert (again.status_code, again.content) == (409, refused.content)
+    assert await node.sql("SELECT 1 FROM vault.answer WHERE expires_at > now()")
+    await node.open_scheme()
+    await node.sql("UPDATE vault.answer SET expires_at = now()")
+    late = await node.post("/v1/certificates", issue_body(), key=KEY)
+    assert late.status_code == 201, late.text
+    assert (await node.post("/v1/certificates", issue_body(), key=KEY)).content == late.content
+    assert len(await node.entries()) == 2
+
+
+async def test_a_command_that_was_carried_out_is_never_refused_because_of_its_own_effect(opened):
+    path = f"/v1/certificates/{(await opened.issue())['certificate']}/revoke"
+    body = {"effect": "ended", "reason": "death", "effective_on": "2026-11-01", "version": 1}
+    assert (await opened.post(path, body, key=KEY)).status_code == 200
+    await opened.sql("UPDATE vault.answer SET expires_at = now()")
+    for _ in range(2):
+        late = await opened.post(path, body, key=KEY)
+        assert late.json()["type"].endswith("/command-already-done"), late.text
+    assert len(await opened.entries()) == 3
+
+
+async def test_many_at_once_after_the_day_of_a_refusal_become_one_entry_and_one_answer(node):
+    assert (await node.post("/v1/certificates", issue_body(), key=KEY)).status_code == 409
+    await node.open_scheme()
+    await node.sql("UPDATE vault.answer SET expires_at = now()")
+    other = type(node)(node.files, node.owner_dsn)
+    await other.start()
+    try:
+        answers = await asyncio.gather(
+            *(one.post("/v1/certificates", issue_body(), key=KEY) for one in (node, other) for _ in range(5))
+        )
+    finally:
+        await other.stop()
+    assert {answer.status_code for answer in answers} == {201}
+    assert len({answer.content for answer in answers}) == 1
+
+
 async def test_answers_are_deleted_when_their_day_is_over(opened):
     await opened.post("/v1/certificates", issue_body())
     await opened.sql("UPDATE vault.answer SET expires_at = now()")

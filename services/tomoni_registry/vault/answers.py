@@ -1,8 +1,8 @@
 """Answers kept for a day: whoever sends a command again with the same Idempotency-Key gets the first answer again.
 
 An answer may hold a handle, so it is sealed. Requests are compared by a MAC under a node key: a bare hash of names
-and birth dates could be guessed. After a day both are deleted; the log still knows the key, so that a late repetition
-is refused and never carried out twice.
+and birth dates could be guessed. After a day both count no more, whenever they are deleted; the log still knows the key
+of a command that was carried out, so that a late repetition is refused and never carried out twice.
 """
 
 import hmac
@@ -18,6 +18,7 @@ from tomoni_registry.vault.sealing import Keyring, WrappedKey, new_key, seal, un
 
 KEPT_FOR = timedelta(hours=24)
 
+_FORGET = "DELETE FROM vault.answer WHERE command_id = $1 AND expires_at <= now()"
 _INSERT = (
     "INSERT INTO vault.answer (command_id, fingerprint, generation, wrapped, sealed, expires_at)"
     " VALUES ($1, $2, $3, $4, $5, now() + $6)"
@@ -56,14 +57,16 @@ class Answers:
         """Return the MAC of a request: who sent it, what is asked for, and the body as it was understood."""
         return hmac.digest(self._mac_key, b"tomoni-command-v1\n" + encode(list(parts)), "sha256")
 
-    def keep(self, command_id: UUID, fingerprint: bytes, answer: Answer) -> Statement:
-        """Return the statement that keeps an answer; it fails where the command has one already."""
+    def keep(self, command_id: UUID, fingerprint: bytes, answer: Answer) -> tuple[Statement, Statement]:
+        """Return the statements that keep an answer in the place of one whose day is over.
+
+        Run in one transaction, they fail with a unique violation where the command has an answer that still counts.
+        """
         key, place = new_key(), ("vault.answer", str(command_id))
         wrapped = self._keyring.wrap(key, *place)
         sealed = seal(key, msgspec.json.encode(answer), *place)
-        return Statement(
-            sql=_INSERT, args=(command_id, fingerprint, wrapped.generation, wrapped.wrapped, sealed, KEPT_FOR)
-        )
+        new = (command_id, fingerprint, wrapped.generation, wrapped.wrapped, sealed, KEPT_FOR)
+        return Statement(sql=_FORGET, args=(command_id,)), Statement(sql=_INSERT, args=new)
 
     async def find(self, command_id: UUID) -> KeptAnswer | None:
         """Return the answer of a command, None where there is none or its day is over."""

@@ -6,6 +6,7 @@ the commit. So following by position never misses and never reorders an entry.
 
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
+from uuid import UUID
 
 import asyncpg
 import structlog
@@ -18,6 +19,7 @@ from tomoni.eventlog.wakeup import ENTRIES, Wakeup
 READ = "SELECT position, data FROM log.entry WHERE position >= $1 ORDER BY position LIMIT $2"
 STREAM = "SELECT position, data FROM log.entry WHERE subject = $1 ORDER BY version"
 VERSION = "SELECT version FROM log.entry WHERE subject = $1 ORDER BY version DESC LIMIT 1"
+COMMAND = "SELECT EXISTS (SELECT 1 FROM log.entry WHERE command_id = $1)"
 STREAMS = "SELECT subject FROM log.entry WHERE subject >= $1 AND subject < $2 AND version = 1 ORDER BY subject"
 
 BATCH = 1_000
@@ -64,6 +66,10 @@ class EventReader:
     async def version(self, subject: str) -> int:
         """Return the version a stream is at, 0 where there is no such stream."""
         return await self._pool.fetchval(VERSION, subject) or 0
+
+    async def holds(self, command_id: UUID) -> bool:
+        """Tell whether the entries of a command are stored."""
+        return await self._pool.fetchval(COMMAND, command_id)
 
     async def streams(self, prefix: str) -> list[str]:
         """Return the names of the streams that begin with a prefix, sorted by bytes."""
