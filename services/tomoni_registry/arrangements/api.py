@@ -1,8 +1,9 @@
 """Arrangements over HTTP."""
 
+import asyncio
 from datetime import date
 from typing import Annotated
-from uuid import UUID, uuid4
+from uuid import NAMESPACE_URL, UUID, uuid5
 
 import msgspec
 from litestar import Response, Router, get, post
@@ -94,6 +95,7 @@ def arrangement_routes(town: Town) -> Router:
 
 def _changes(town: Town) -> list[HTTPRouteHandler]:
     reserved = requires("clerk", "supervisor", jurisdiction=town.code)
+    declaring = asyncio.Lock()
 
     @post(
         "/",
@@ -109,7 +111,8 @@ def _changes(town: Town) -> list[HTTPRouteHandler]:
     ) -> Response[bytes]:
         """Declare that certificates of others count here."""
         placed = order(town.desk, request, idempotency_key, "arrangement.declare", data)
-        return respond(await town.desk.carry_out(placed, _declaration(town, data)))
+        async with declaring:  # declarations take numbers: at once, all but one would be decided anew
+            return respond(await town.desk.carry_out(placed, _declaration(town, data)))
 
     @post(
         "/{arrangement:uuid}/withdraw",
@@ -148,12 +151,14 @@ def _reading(town: Town) -> HTTPRouteHandler:
 
 def _declaration(town: Town, body: DeclareBody) -> Decision:
     async def decide(stamp: Stamp) -> Outcome:
-        identity = str(uuid4())
+        declared = len(await town.desk.streams(PREFIX))
+        # The next number names the stream, so that of two who counted the same the log takes one: the bound is exact.
+        identity = str(uuid5(NAMESPACE_URL, f"{stamp.origin}/{PREFIX}{declared + 1}"))
         command = decider.Declare(
             stamp=stamp,
             subject=PREFIX + identity,
             receiver=town.code,
-            declared=len(await town.desk.streams(PREFIX)),
+            declared=declared,
             terms=body.terms(),
         )
         return _outcome(identity, None, decider.decide(None, command), status=201)
