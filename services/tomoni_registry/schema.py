@@ -12,7 +12,7 @@ from tomoni_registry import relay
 MIGRATIONS = Path(__file__).parent / "migrations"
 
 _SEEN_OUTSIDE = "GRANT USAGE ON SCHEMA relay TO {0}; GRANT SELECT ON relay.receipt, relay.sighting TO {0}"
-"""A starting node compares its database with the last receipt."""
+"""A node compares its database with the last receipt and with what the relay has sighted."""
 
 
 async def bring_up_to_date(owner_dsn: str) -> None:

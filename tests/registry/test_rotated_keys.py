@@ -13,7 +13,7 @@ ORIGIN = "tomoni.example/131130"
 
 async def see(node, note):
     """Have the node find a note that came back from outside."""
-    await node.sql("INSERT INTO relay.sighting (note) VALUES ($1)", note)
+    await node.sql("INSERT INTO relay.sighting (stream, note) VALUES ('EVENTS', $1)", note)
 
 
 def key(node, number):

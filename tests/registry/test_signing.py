@@ -118,7 +118,7 @@ async def test_a_node_whose_own_word_was_seen_on_the_hub_and_is_not_in_its_log_d
     await until_signed(node, 2)
     await node.stop()
     note = foreign_checkpoint(node, size)
-    await node.sql("INSERT INTO relay.sighting (note) VALUES ($1)", note)
+    await node.sql("INSERT INTO relay.sighting (stream, note) VALUES ('EVENTS', $1)", note)
     with pytest.raises(SigningRefused):
         await node.start()
 
@@ -129,7 +129,7 @@ async def test_a_running_node_stops_signing_when_its_own_word_is_seen_that_is_no
     await node.start()
     await node.open_scheme()
     await until_signed(node, 1)
-    await node.sql("INSERT INTO relay.sighting (note) VALUES ($1)", foreign_checkpoint(node, 7))
+    await node.sql("INSERT INTO relay.sighting (stream, note) VALUES ('EVENTS', $1)", foreign_checkpoint(node, 7))
     while (await node.client.get("/health/ready")).json()["proof"] == "ok":  # the tests' time limit ends it
         await node.issue()
     last_word = node.files.last_word.read_bytes()
@@ -145,6 +145,6 @@ async def test_junk_seen_on_the_hub_does_not_keep_a_node_from_starting(node):
     await node.stop()
     thief = Signer.generate("tomoni.example/131130")
     note = sign_checkpoint(Checkpoint("tomoni.example/131130", 9, bytes(32)), [thief])
-    await node.sql("INSERT INTO relay.sighting (note) VALUES ($1)", note)
+    await node.sql("INSERT INTO relay.sighting (stream, note) VALUES ('EVENTS', $1)", note)
     await node.start()
     assert (await node.client.get("/health/ready")).status_code == 200

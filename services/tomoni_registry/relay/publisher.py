@@ -18,6 +18,7 @@ from tomoni.transport import (
     Committed,
     Connection,
     Full,
+    Kind,
     Outcome,
     Refused,
     TooLarge,
@@ -27,7 +28,7 @@ from tomoni.transport import (
     publish_batch,
     publish_one,
 )
-from tomoni.transport.subjects import EVENTS, MAX_BATCH_MESSAGES
+from tomoni.transport.subjects import EVENTS, KIND_HEADER, MAX_BATCH_MESSAGES
 from tomoni_registry.relay.receipts import Receipt
 from tomoni_registry.relay.source import Portion, Progress, Source
 
@@ -93,7 +94,8 @@ class Publisher:
         if progress is None:
             # Junk by somebody with our transport key, or a log that we do not have: an operator must look at it.
             log.error("last_message_is_not_ours", reason_code="foreign", size=len(last.data))
-            await self._source.keep_sighting(last)
+            if last.headers.get(KIND_HEADER) == Kind.CHECKPOINT:
+                await self._source.keep_sighting(EVENTS, last.data)
             self._contested = True
             return self._from_receipt(last.sequence, "foreign")
         PUBLISHED.set(progress.position)

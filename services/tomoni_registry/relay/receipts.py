@@ -80,9 +80,11 @@ class Receipts:
         ours = await self._source.checkpoint(size)
         if ours is None or read_note(ours).text != text:
             # The federation has signed for a checkpoint that is not in our log: another machine signs with our key,
-            # our database was restored from an old backup, or the federation lies. All three need a person.
+            # our database was restored from an old backup, or the federation lies. All three need a person. The node
+            # tells them apart by the log's own signature on it, and in the first two signs nothing more.
             REFUSED_RECEIPTS.labels("not_ours").inc()
             log.error("receipt_of_another_log", size=size, reason_code="not_ours")
+            await self._source.keep_sighting(RECEIPTS, note)
             return None
         if size > 0:
             await self._pool.execute(_STORE, size, time, note)

@@ -14,10 +14,11 @@ _NEAREST: Final = "SELECT size, note FROM log.checkpoint WHERE size >= $1 AND si
 _CHECKPOINT: Final = "SELECT note FROM log.checkpoint WHERE size = $1"
 _HEARTBEAT: Final = "SELECT note FROM log.heartbeat"
 _SIGHTING: Final = """
-    INSERT INTO relay.sighting (note) VALUES ($1)
-    ON CONFLICT (one) DO UPDATE SET note = excluded.note, seen_at = clock_timestamp()
+    INSERT INTO relay.sighting (stream, note) VALUES ($1, $2)
+    ON CONFLICT (stream) DO UPDATE SET note = excluded.note, seen_at = clock_timestamp()
 """
 MAX_NOTE_BYTES: Final = 4096
+"""Bytes of the largest note kept; ours have a few hundred."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,13 +101,14 @@ class Source:
             return Progress(position, sealed=True, sequence=last.sequence)
         return None
 
-    async def keep_sighting(self, last: LastMessage) -> None:
-        """Keep a checkpoint on our subject that is not in our log, for the node to judge before it signs again.
+    async def keep_sighting(self, stream: str, note: bytes) -> None:
+        """Keep the newest checkpoint on our subject of a stream that is not in our log; the node judges it.
 
-        Signed with our key it says that this database is an old backup or that another machine runs as us.
+        Signed with our key it says that this database is an old backup or that another machine runs as us. One of more
+        than MAX_NOTE_BYTES is none of ours, and is dropped.
         """
-        if last.headers.get(KIND_HEADER) == Kind.CHECKPOINT and 0 < len(last.data) <= MAX_NOTE_BYTES:
-            await self._pool.execute(_SIGHTING, last.data)
+        if 0 < len(note) <= MAX_NOTE_BYTES:
+            await self._pool.execute(_SIGHTING, stream, note)
 
     async def checkpoint(self, size: int) -> bytes | None:
         """Return the note of the checkpoint that was signed at a size, or None."""
