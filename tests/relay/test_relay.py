@@ -10,7 +10,7 @@ from tests.transport.hubs import node as connected
 from tests.transport.test_publish import stored
 from tomoni.processes import free_port
 from tomoni.tlog.cosignature import cosign, generate_cosigner
-from tomoni.tlog.note import generate_signer
+from tomoni.tlog.note import generate_signer, read_note, sign_note
 from tomoni.transport import (
     Connection,
     Outgoing,
@@ -221,6 +221,18 @@ async def test_a_receipt_of_another_signer_or_log_is_not_kept(hub, town, capsys)
     output = "".join(capsys.readouterr())
     assert "receipt_not_believed" in output
     assert "receipt_of_another_log" in output
+
+
+async def test_a_receipt_that_cannot_be_kept_does_not_stop_the_relay(hub, town):
+    async with relaying(town.settings(hub)) as relay, federation(hub) as receiver:
+        await town.append(3)
+        await published(relay, town)
+        note = await town.owner.fetchval("SELECT note FROM log.checkpoint WHERE size = 3")
+        long = sign_note(read_note(note).text, [generate_signer("tomoni.example/131130") for _ in range(40)])
+        for receipt in (cosign(note, RECEIPTS, 0), cosign(long, RECEIPTS, 5)):
+            await publish_one(receiver, receipts_subject(SHIBUYA), Outgoing(receipt, {}), None)
+            await relay._fetch_receipt()
+            assert await town.receipts() == []
 
 
 async def test_receipts_cannot_be_changed_or_deleted(town):

@@ -13,7 +13,7 @@ from tomoni.tlog.keys import NoteError
 from tomoni.tlog.note import read_note
 from tomoni.transport import Connection, last_message, receipts_subject
 from tomoni.transport.subjects import RECEIPTS
-from tomoni_registry.relay.source import Source
+from tomoni_registry.relay.source import MAX_NOTE_BYTES, Source
 
 log = structlog.get_logger()
 
@@ -85,6 +85,11 @@ class Receipts:
             REFUSED_RECEIPTS.labels("not_ours").inc()
             log.error("receipt_of_another_log", size=size, reason_code="not_ours")
             await self._source.keep_sighting(RECEIPTS, note)
+            return None
+        if time == 0 or len(note) > MAX_NOTE_BYTES:
+            # It would not go into the table, and the relay would end of it again and again.
+            REFUSED_RECEIPTS.labels("form").inc()
+            log.error("receipt_not_believed", size=size, reason_code="form")
             return None
         if size > 0:
             await self._pool.execute(_STORE, size, time, note)
