@@ -23,6 +23,7 @@ register(
     {
         "admission-not-proven": Kind(422, "The admission request does not hold"),
         "admitted-with-other-keys": Kind(409, "The jurisdiction has other keys"),
+        "day-too-far-ahead": Kind(422, "The day is too far ahead"),
         "illegal-entry-stands": Kind(409, "An illegal entry stands in the way"),
         "jurisdiction-not-admitted": Kind(404, "The jurisdiction was never admitted"),
         "jurisdiction-not-found": Kind(422, "A jurisdiction cannot be named here"),

@@ -1,6 +1,6 @@
 """The answers over HTTP: who may ask what, and what an answer holds."""
 
-from datetime import date, timedelta
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
 import httpx
@@ -30,6 +30,8 @@ class Desk:
 
     def __init__(self, federation, client, issuer, office, app):
         self.federation, self.client, self._issuer, self.office, self.app = federation, client, issuer, office, app
+        self.now = NOW
+        """What the federation's clock says."""
 
     def token(self, *scopes, subject="somebody", **bound):
         return self._issuer.issue(subject, scopes, AUDIENCE, **bound)
@@ -72,7 +74,7 @@ async def desk(federation, tmp_path: Path):
         gatherer=Gatherer(federation.pool),
         limit=LookupLimit(60, clock=lambda: 0.0),
         purposes={"emergency": timedelta(days=7), "counter": timedelta(hours=24), "tour": timedelta(seconds=3)},
-        clock=lambda: NOW,
+        clock=lambda: made.now,
     )
     async with Sequencer(federation.pool) as sequencer:
         office = Office(federation.pool, sequencer, FEDERATION, clock=lambda: NOW)
@@ -80,7 +82,8 @@ async def desk(federation, tmp_path: Path):
         app = create_app(answering, office, verifier, FEDERATION)
         transport = httpx.ASGITransport(app=app)
         async with httpx.AsyncClient(transport=transport, base_url="http://federation") as client:
-            yield Desk(federation, client, issuer, office, app)
+            made = Desk(federation, client, issuer, office, app)
+            yield made
 
 
 @pytest.fixture
@@ -223,6 +226,46 @@ async def test_recognition_across_towns_with_its_reasons(desk, shibuya, setagaya
     assert (await desk.recognition(shibuya, handle, setagaya))["decision"] == "not-recognised"
     before = await desk.recognition(shibuya, handle, setagaya, on="2026-04-20")
     assert before["decision"] == "recognised"
+
+
+async def test_a_contract_that_begins_in_spring_is_answered_by_what_is_known_now_and_no_further_than_a_year(
+    desk, shibuya, setagaya
+):
+    _, handle = shibuya.issue()
+    _, moving = shibuya.issue(conditional_until=date(2026, 12, 31))
+    setagaya.declare(shibuya.code, effective_until=date(2027, 3, 31))
+    await desk.hear(shibuya, setagaya)
+
+    async def asked(handle, on):
+        answer = await desk.recognition(shibuya, handle, setagaya, on=on)
+        return answer["decision"], [reason["code"] for reason in answer["reasons"]]
+
+    assert await asked(handle, "2026-11-23") == ("recognised", ["arrangement-applies"])
+    assert await asked(handle, "2026-11-24") == ("recognised", ["arrangement-applies", "day-to-come"])
+    assert await asked(handle, "2027-04-01") == ("not-recognised", ["date-not-covered", "day-to-come"])
+    conditional = ["arrangement-applies", "certificate-conditional", "day-to-come"]
+    assert await asked(moving, "2026-12-31") == ("recognised", conditional)
+    assert await asked(moving, "2027-01-01") == ("unknown", ["status-unknown"])
+    answer = await desk.recognition(shibuya, moving, setagaya, on="2027-01-01")
+    assert answer["certificate"]["reason"] == "conditional-lapse-ahead"
+    assert answer["certificate"]["fresh_as_of"] == "2026-11-23T03:00:00Z"
+    assert (await desk.recognition(shibuya, handle, setagaya, on="2027-11-24"))["decision"] == "not-recognised"
+    for on in ("2027-11-25", "9999-12-31"):
+        refused = await desk.recognition(shibuya, handle, setagaya, on=on)
+        assert (refused["status"], refused["type"].rpartition("/")[2]) == (422, "day-too-far-ahead")
+        assert "2027-11-24" in refused["detail"]
+
+
+async def test_a_day_is_to_come_or_not_by_the_clock_in_japan(desk, shibuya):
+    _, handle = shibuya.issue()
+    await desk.hear(shibuya)
+    for now, to_come in (
+        (datetime(2026, 11, 23, 14, 59, tzinfo=UTC), True),
+        (datetime(2026, 11, 23, 15, tzinfo=UTC), False),
+    ):
+        desk.now = now
+        answer = await desk.recognition(shibuya, handle, shibuya, on="2026-11-24")
+        assert ("day-to-come" in [reason["code"] for reason in answer["reasons"]]) == to_come
 
 
 async def test_recognition_is_unknown_where_the_receiver_is_not_heard_of(desk, shibuya, setagaya):

@@ -9,7 +9,7 @@ from tomoni_federation.status.decision import Answer
 
 SHIBUYA, SETAGAYA, YOKOHAMA = "131130", "131121", "141003"
 VALID = Answer(status="valid", fresh_as_of=None)
-QUESTION = Question(issuer=SHIBUYA, receiver=SETAGAYA, service="public-housing", on=TODAY)
+QUESTION = Question(issuer=SHIBUYA, receiver=SETAGAYA, service="public-housing", on=TODAY, today=TODAY)
 HOUSING = Arrangement(
     id="a" * 8,
     position=5,
@@ -107,6 +107,36 @@ def test_dates_kinds_services_and_issuers_rule(arrangement, reason):
         "pattern-undecided": "unknown",
         "arrangement-unknown": "unknown",
     }.get(reason, "not-recognised")
+
+
+TOMORROW = replace(QUESTION, on=TODAY + DAY)
+
+
+@pytest.mark.parametrize(
+    ("arrangement", "outcome", "reasons"),
+    [
+        (HOUSING, "recognised", ("arrangement-applies", "day-to-come")),
+        (replace(HOUSING, effective_from=TODAY + DAY), "recognised", ("arrangement-applies", "day-to-come")),
+        (LAST, "not-recognised", ("date-not-covered", "day-to-come")),
+        (replace(LAST, keeps_recognised=True), "recognised", ("kept-recognised", "day-to-come")),
+        (replace(HOUSING, pattern="D"), "unknown", ("pattern-undecided",)),
+    ],
+)
+def test_whatever_is_said_of_a_day_to_come_is_said_to_be_what_is_known_now(arrangement, outcome, reasons):
+    decision = ask(arrangement, question=TOMORROW)
+    assert (decision.outcome, decision.reasons) == (outcome, reasons)
+
+
+def test_the_issuers_own_word_of_a_day_to_come_is_what_is_known_now_too():
+    own = replace(TOMORROW, receiver=SHIBUYA)
+    assert decide(own, CURRENT, VALID, ReceiverView(known=False)).reasons == ("own-certificate", "day-to-come")
+    gone = Answer(status="not-found", fresh_as_of=None)
+    assert ask(HOUSING, question=TOMORROW, document=None, status=gone).reasons == ("status-not-found", "day-to-come")
+
+
+@pytest.mark.parametrize("on", [TODAY, TODAY - DAY])
+def test_of_today_and_of_days_before_nothing_is_yet_to_come(on):
+    assert "day-to-come" not in ask(HOUSING, question=replace(QUESTION, on=on)).reasons
 
 
 def test_an_arrangement_keeps_only_what_was_certified_before_it_ended():

@@ -90,6 +90,26 @@ def test_the_day_changes_at_midnight_in_japan():
     assert decide(ending, FRESH, max_age=DAY, now=NOW, on=TODAY).status == "not-valid"
 
 
+@pytest.mark.parametrize(
+    ("document", "ahead", "status", "reason"),
+    [
+        (CURRENT, 300, "valid", None),
+        (having(effect="ended", effective_on=TODAY + 3 * DAY), 2, "valid", None),
+        (having(effect="ended", effective_on=TODAY + 3 * DAY), 3, "not-valid", None),
+        (having(certified_on=TODAY + 3 * DAY), 3, "valid", None),
+        (having(conditional_until=TODAY + 3 * DAY), 3, "conditional", None),
+        (having(conditional_until=TODAY + 3 * DAY), 4, "unknown", "conditional-lapse-ahead"),
+        (having(conditional_until=TODAY), 1, "unknown", "conditional-lapse-ahead"),
+        (having(conditional_until=YESTERDAY), 1, "not-valid", None),
+        (having(conditional_until=TODAY, confirmed_on=TODAY), 1, "valid", None),
+        (having(conditional_until=TODAY, effect="ended", effective_on=TODAY + DAY), 1, "not-valid", None),
+    ],
+)
+def test_of_a_day_to_come_only_what_is_recorded_is_known(document, ahead, status, reason):
+    answer = decide(document, FRESH, max_age=DAY, now=NOW, on=TODAY + ahead * DAY)
+    assert (answer.status, answer.reason) == (status, reason)
+
+
 @given(
     age=st.timedeltas(min_value=timedelta(0), max_value=timedelta(days=30)),
     max_age=st.timedeltas(min_value=timedelta(0), max_value=timedelta(days=30)),

@@ -38,10 +38,15 @@ from tomoni_federation.status.decision import IssuerView
 from tomoni_federation.status.decision import decide as decide_status
 
 PAGE: Final = 100
+MOST_AHEAD: Final = timedelta(days=366)
+"""How far ahead a day may be: a contract or an enrolment, not a lifetime in which anything may change."""
 
 
 class RecognitionQuestion(Described, frozen=True, kw_only=True):
-    """A document, the receiver who is asked to recognise it, for which service and on which day (today)."""
+    """A document, the receiver who is asked to recognise it, for which service and on which day in Japan (today).
+
+    The day may be up to 366 days ahead; the answer then says that it rests on what is known now.
+    """
 
     issuer: Code
     handle: Handle
@@ -139,7 +144,7 @@ def recognition_routes(answering: Answering) -> Router:
         return_dto=None,
         status_code=200,
         opt=_ASKING,
-        responses=answered(200, RecognitionAnswer, RECOGNISED) | problems(*QUESTION_PROBLEMS),
+        responses=answered(200, RecognitionAnswer, RECOGNISED) | problems("day-too-far-ahead", *QUESTION_PROBLEMS),
     )
     async def recognition(
         request: AnyRequest, data: Annotated[RecognitionQuestion, Body(examples=[example(QUESTION, "Public housing")])]
@@ -152,7 +157,11 @@ def recognition_routes(answering: Answering) -> Router:
         key = document_key(data.issuer, data.handle)
         receiver = jurisdiction(data.receiver).code
         now = answering.clock()
-        on = data.on or day_in_japan(now)
+        today = day_in_japan(now)
+        on = data.on or today
+        if on - today > MOST_AHEAD:
+            text = f"Ask about a day up to {today + MOST_AHEAD}; nobody can say what will count after it."
+            raise Problem("day-too-far-ahead", text)
         known = await read(answering.pool, key, receiver, on)
         status = decide_status(known.document, known.issuer, max_age=max_age, now=now, on=on)
         question = Question(
@@ -160,6 +169,7 @@ def recognition_routes(answering: Answering) -> Router:
             receiver=receiver,
             service=data.service,
             on=on,
+            today=today,
             shared_networks=known.shared_networks,
             unclear_networks=known.unclear_networks,
         )

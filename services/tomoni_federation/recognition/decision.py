@@ -6,7 +6,7 @@ a pattern that is not there prevails as any other would, and then the answer is 
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from typing import Literal
 
@@ -19,6 +19,7 @@ Reason = Literal[
     "arrangement-applies",
     "kept-recognised",
     "certificate-conditional",
+    "day-to-come",
     "status-not-valid",
     "status-replaced",
     "status-not-found",
@@ -37,10 +38,11 @@ TEXTS: Mapping[Reason, str] = {
     "arrangement-applies": "The receiver has declared an arrangement that covers this issuer, kind, service and day.",
     "kept-recognised": "The arrangement has ended, and what it recognised before stays recognised.",
     "certificate-conditional": "The certificate is conditional: its holders have yet to prove their move.",
+    "day-to-come": "This day is yet to come, and this is what is known now. Ask again on the day.",
     "status-not-valid": "The certificate is not valid on this day.",
     "status-replaced": "Another document was issued in the place of this one: ask for the current one.",
     "status-not-found": "The issuer has no such document.",
-    "status-unknown": "The status of the document is not known freshly enough. Ask the issuer.",
+    "status-unknown": "The status of the document on this day is not known: the certificate's part says why.",
     "no-arrangement": "The receiver has declared nothing about this issuer.",
     "kind-not-covered": "The receiver's arrangement does not cover this kind of certificate.",
     "service-not-covered": "The receiver's arrangement does not cover this service.",
@@ -120,13 +122,15 @@ class ReceiverView:
 class Question:
     """Who issued, who is asked to recognise, for what, on which day; `shared_networks` hold both on that day.
 
-    `unclear_networks` are those the issuer may have left or joined by an event of an unknown type.
+    The answer says so where the day is after `today`. `unclear_networks` are those the issuer may have left or joined
+    by an event of an unknown type.
     """
 
     issuer: str
     receiver: str
     service: str
     on: date
+    today: date
     shared_networks: frozenset[str] = frozenset()
     unclear_networks: frozenset[str] = frozenset()
 
@@ -145,7 +149,17 @@ class Decision:
 
 
 def decide(question: Question, document: Document | None, status: Answer, receiver: ReceiverView) -> Decision:
-    """Return whether a document is recognised; `status` is the document's on the question's day."""
+    """Return whether a document is recognised; `status` is the document's on the question's day.
+
+    Until a day has come certificates may end and arrangements change, so no answer about it is given without saying so.
+    """
+    decision = _decide(question, document, status, receiver)
+    if question.on <= question.today or decision.outcome == "unknown":
+        return decision
+    return replace(decision, reasons=(*decision.reasons, "day-to-come"))
+
+
+def _decide(question: Question, document: Document | None, status: Answer, receiver: ReceiverView) -> Decision:
     entries = _certificate_entries(question.issuer, document)
     match status.status:
         case "unknown":

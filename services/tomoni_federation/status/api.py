@@ -35,6 +35,7 @@ TEXTS: Final[dict[Reason, str]] = {
     "never-proven": "Nothing is known of this issuer's records yet. Ask the issuer.",
     "stale": "The issuer has not been heard of recently enough for this purpose. Ask the issuer.",
     "conditional-lapse-unproven": "A term ran out, and the issuer has not been heard of since. Ask the issuer.",
+    "conditional-lapse-ahead": "A term runs out before this day unless the move is proven by then. Ask nearer the day.",
 }
 
 Handle = Annotated[str, Meta(max_length=64, description="as printed, with or without hyphens; a secret of its holder")]

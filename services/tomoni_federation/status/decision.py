@@ -22,6 +22,7 @@ Reason = Literal[
     "never-proven",
     "stale",
     "conditional-lapse-unproven",
+    "conditional-lapse-ahead",
 ]
 """Why a status is unknown."""
 
@@ -77,16 +78,20 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def decide(document: Document | None, issuer: IssuerView, *, max_age: timedelta, now: datetime, on: date) -> Answer:
-    """Return the status of a document on a day in Japan, from a log no older than `max_age` at `now`."""
+    """Return the status of a document on a day in Japan, from a log no older than `max_age` at `now`.
+
+    On a day to come it is what is known now of that day: an end that is recorded counts, one that is not cannot.
+    """
     fresh = issuer.fresh_as_of
     if (reason := _untrusted(issuer)) is not None:
         return Answer(status="unknown", fresh_as_of=fresh, reason=reason)
     if fresh is None:
         return Answer(status="unknown", fresh_as_of=None, reason="never-proven")
+    today = day_in_japan(now)
     if now - fresh > max_age:
-        then = _on_day(document, issuer, day_in_japan(fresh), fresh)
+        then = _on_day(document, issuer, day_in_japan(fresh), fresh, today)
         return Answer(status="unknown", fresh_as_of=fresh, reason="stale", last_proven=then.status)
-    return _on_day(document, issuer, on, fresh)
+    return _on_day(document, issuer, on, fresh, today)
 
 
 def _untrusted(issuer: IssuerView) -> Reason | None:
@@ -99,19 +104,19 @@ def _untrusted(issuer: IssuerView) -> Reason | None:
     return "issuer-unknown-event" if issuer.unknown else None
 
 
-def _on_day(document: Document | None, issuer: IssuerView, on: date, fresh: datetime) -> Answer:
+def _on_day(document: Document | None, issuer: IssuerView, on: date, fresh: datetime, today: date) -> Answer:
     if document is None and not issuer.missing_unknown:
         return Answer(status="not-found", fresh_as_of=fresh)
     if document is None or document.certificate.unknown:
         return Answer(status="unknown", fresh_as_of=fresh, reason="certificate-unknown-event")
     certificate = document.certificate
-    condition = _condition(certificate, on, fresh)
+    condition = _condition(certificate, on, fresh, today)
     if has_ended(certificate, on) or on < certificate.certified_on or condition == "not-valid":
         return Answer(status="not-valid", fresh_as_of=fresh)
     if not document.current:
         return Answer(status="replaced", fresh_as_of=fresh)
-    if condition == "unknown":
-        return Answer(status="unknown", fresh_as_of=fresh, reason="conditional-lapse-unproven")
+    if condition in ("conditional-lapse-unproven", "conditional-lapse-ahead"):
+        return Answer(status="unknown", fresh_as_of=fresh, reason=condition)
     return Answer(status=condition, fresh_as_of=fresh)
 
 
@@ -123,12 +128,14 @@ def has_ended(certificate: Certificate, on: date) -> bool:
 
 
 def _condition(
-    certificate: Certificate, on: date, fresh: datetime
-) -> Literal["valid", "conditional", "not-valid", "unknown"]:
+    certificate: Certificate, on: date, fresh: datetime, today: date
+) -> Literal["valid", "conditional", "not-valid", "conditional-lapse-unproven", "conditional-lapse-ahead"]:
     """Judge the mover's term: past its last day the proof of the move may be on its way until we are fresher."""
     until = certificate.conditional_until
     if until is None or certificate.confirmed_on is not None:
         return "valid"
     if on <= until:
         return "conditional"
-    return "not-valid" if fresh >= midnight_in_japan(until + timedelta(days=1)) else "unknown"
+    if fresh >= midnight_in_japan(until + timedelta(days=1)):
+        return "not-valid"
+    return "conditional-lapse-ahead" if today <= until else "conditional-lapse-unproven"
