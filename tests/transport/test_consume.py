@@ -8,10 +8,12 @@ import pytest
 from tests.transport.hubs import SETAGAYA, SHIBUYA, entries, federation, node
 from tomoni.transport import (
     Kind,
+    LostDeliveryError,
     NotConnectedError,
     Outgoing,
     PullConsumer,
     RawMessage,
+    TransportError,
     events_subject,
     publish_batch,
     publish_one,
@@ -91,6 +93,54 @@ async def test_junk_is_handed_over_as_junk(hub):
         await consumer.align(None)
         taken = await take(consumer, 3)
     assert [(m.kind, m.position) for m in taken] == [(None, None), (None, None), (Kind.ENTRY, None)]
+
+
+async def take_all(consumer: PullConsumer, last: int) -> set[int | None]:
+    """Take, as intake does, and align again after each interruption, until a position has arrived; return all."""
+    taken: set[int | None] = set()
+    async with asyncio.timeout(20):  # less than the hub waits before it delivers again by itself
+        while last not in taken:
+            with contextlib.suppress(TransportError):
+                await consumer.align(None)
+                async with contextlib.aclosing(consumer.batches()) as batches:
+                    async for messages in batches:
+                        taken |= {message.position for message in messages}
+                        await consumer.acknowledge(messages[-1])
+                        if last in taken:
+                            break
+    return taken
+
+
+async def test_what_was_lost_on_the_way_is_not_acknowledged_with_what_came_after_it(hub):
+    async with federation(hub) as connection, PullConsumer(connection, EVENTS, INTAKE).open() as consumer:
+        await consumer.align(None)
+        await connection.subscribe("_INBOX.federation.lost", lambda _: None)
+        await connection.publish(f"$JS.API.CONSUMER.MSG.NEXT.{EVENTS}.{INTAKE}", b"2", reply="_INBOX.federation.lost")
+        await publish(hub, 10)  # the first two go where nobody looks, as when a server ends that had just sent them
+        with pytest.raises(LostDeliveryError):
+            await take(consumer, 10)
+        assert await take_all(consumer, 9) == set(range(10))
+
+
+async def test_a_reader_that_left_with_an_open_pull_takes_nothing_away_from_the_next(hub):
+    async with federation(hub) as connection:
+        await publish(hub, 10)
+        async with PullConsumer(connection, EVENTS, INTAKE).open() as consumer:
+            assert await take_all(consumer, 9) == set(range(10))
+        async with node(hub) as town:
+            await publish_batch(town, SUBJECT, entries(10, 10), 10)
+        async with PullConsumer(connection, EVENTS, INTAKE).open() as consumer:
+            assert await take_all(consumer, 19) == set(range(10, 20))
+
+
+async def test_aligning_with_an_open_pull_drops_nothing_that_comes_at_once(hub):
+    await publish(hub, 10)
+    async with federation(hub) as connection, PullConsumer(connection, EVENTS, INTAKE).open() as consumer:
+        for _ in range(5):
+            await consumer.align(None)
+            async with asyncio.timeout(20):
+                taken = await take(consumer, 10, acknowledge=False)
+            assert [message.position for message in taken] == list(range(10))
 
 
 async def test_a_lost_connection_ends_the_batches_and_the_next_ones_go_on(hub):

@@ -8,6 +8,7 @@ from tomoni.transport.consume import PullConsumer, RawMessage
 from tomoni.transport.errors import (
     ConnectionClosedError,
     DeniedError,
+    LostDeliveryError,
     NoAnswerError,
     NoRespondersError,
     NotConnectedError,
@@ -40,6 +41,7 @@ __all__ = [
     "Full",
     "Kind",
     "LastMessage",
+    "LostDeliveryError",
     "Message",
     "NoAnswerError",
     "NoRespondersError",

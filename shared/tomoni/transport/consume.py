@@ -1,7 +1,9 @@
 """A durable pull consumer fed by callback: messages in batches, acknowledged after the caller's commit.
 
 nats-py's `fetch` reaches 24,000 messages a second and its ordered consumer goes deaf; this reaches two and a half
-times as much. The acknowledgement of a message covers all before it (`ack_policy: all`).
+times as much. The acknowledgement of a message covers all before it (`ack_policy: all`), so one that was lost on the
+way (a server that ended after it had counted it as delivered) would never come again: the hub numbers its deliveries,
+and where a number is missing nothing more is taken until the consumer is aligned (docs/decisions/0058).
 """
 
 import asyncio
@@ -16,7 +18,7 @@ import msgspec
 import structlog
 
 from tomoni.transport.connection import Connection, Message
-from tomoni.transport.errors import NotConnectedError, TransportError
+from tomoni.transport.errors import LostDeliveryError, NotConnectedError, TransportError
 from tomoni.transport.subjects import KIND_HEADER, POSITION_HEADER, Kind, code_of
 
 log = structlog.get_logger()
@@ -61,6 +63,8 @@ class PullConsumer:
         self._buffer: list[RawMessage] = []
         self._arrived = asyncio.Event()
         self._generation = 0
+        self._delivered = 0
+        self._torn = False
 
     @asynccontextmanager
     async def open(self) -> AsyncGenerator[Self]:
@@ -78,20 +82,22 @@ class PullConsumer:
         Call it after each connection, before `batches`; keep what it returns. A hub that was wiped counts from one
         again: an old acknowledgement floor would skip the refill. The consumer's time of creation stands for the
         stream's, since they are made together and one cannot outlive the other.
+
+        Raises TransportError where the consumer has no leader now, or the hub cannot be reached.
         """
         found = await self._reset_to(None)
         if created is not None and found != created:
             log.warning("stream_is_another", reason_code="created_changed")
             found = await self._reset_to(1)
-        self._buffer.clear()
         self._wanted = 0
+        self._torn = False  # what was under way before the reset is not missed
         return found
 
     async def batches(self) -> AsyncIterator[list[RawMessage]]:
         """Yield what has arrived, up to `batch` messages at once, in stream order; for ever.
 
-        Raises NotConnectedError where the connection is lost: `align`, and start again. What was yielded and
-        not acknowledged comes again then.
+        Raises NotConnectedError where the connection is lost, LostDeliveryError where messages are: `align`, and
+        start again. What was yielded and not acknowledged comes again then.
         """
         self._generation = self._connection.generation
         while True:
@@ -100,6 +106,8 @@ class PullConsumer:
             if not self._buffer:
                 await self._wait()
             if not self._buffer:
+                if self._torn:
+                    raise LostDeliveryError("messages were lost on the way")
                 continue
             taken, self._buffer = self._buffer[: self._batch], self._buffer[self._batch :]
             yield taken
@@ -140,6 +148,8 @@ class PullConsumer:
                 self._wanted = 0
             return
         self._wanted -= 1
+        if not self._is_next(message):
+            return
         code = code_of(message.subject)
         if code is None:
             log.error("message_on_foreign_subject")
@@ -154,13 +164,36 @@ class PullConsumer:
             )
         )
 
+    def _is_next(self, message: Message) -> bool:
+        """Tell whether a delivery follows the one before it. Number one does always: the consumer was reset."""
+        number = _delivery(message.reply)
+        if number == 1:
+            self._buffer.clear()  # it all comes again
+            self._torn = False
+        elif number != self._delivered + 1 or self._torn:
+            self._torn = True
+            return False
+        self._delivered = number
+        return True
+
     async def _reset_to(self, sequence: int | None) -> str:
+        self._buffer.clear()
+        self._delivered = 0
         body = b"" if sequence is None else msgspec.json.encode({"seq": sequence})
         answer = await self._connection.request(self._reset, body)
         reset = msgspec.json.decode(answer.data, type=_Reset)
         if reset.error is not None or not reset.created:
             raise TransportError("the consumer cannot be reset")
         return reset.created
+
+
+def _delivery(reply: str) -> int:
+    """Return the number of a delivery, 0 where there is none.
+
+    It stands in `$JS.ACK.<stream>.<consumer>.<times>.<stream sequence>.<number>.<time>.<left>`.
+    """
+    parts = reply.split(".")
+    return int(parts[6]) if len(parts) == 9 and parts[6].isdigit() else 0
 
 
 def _position(text: str | None) -> int | None:

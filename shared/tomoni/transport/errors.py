@@ -23,3 +23,7 @@ class NoAnswerError(TransportError):
 
 class ConnectionClosedError(TransportError):
     """The connection was left; no further call is possible."""
+
+
+class LostDeliveryError(TransportError):
+    """Messages that the hub has delivered did not arrive here; aligning the consumer brings them again."""

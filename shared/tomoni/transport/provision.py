@@ -24,7 +24,11 @@ Config = dict[str, object]
 
 
 class ProvisionError(TransportError):
-    """A stream or consumer is there with another configuration than ours, or cannot be made."""
+    """A stream or consumer cannot be looked at or made now."""
+
+
+class OtherLimitsError(ProvisionError):
+    """A stream or consumer is there with another configuration than ours."""
 
 
 class StreamLimits(msgspec.Struct, frozen=True, kw_only=True):
@@ -102,7 +106,11 @@ def consumer_config(replicas: int = 1) -> Config:
 
 
 async def provision(connection: Connection, limits: StreamLimits) -> None:
-    """Create what is missing; raise ProvisionError where something is there with another configuration."""
+    """Create what is missing; raise OtherLimitsError where something is there with another configuration.
+
+    Raises other TransportErrors where nothing can be said or made: a cluster needs a majority, and all servers for a new
+    stream. Several may provision at once: the same stream made twice is one.
+    """
     for config in stream_configs(limits):
         name = config["name"]
         found = await _info(connection, f"$JS.API.STREAM.INFO.{name}")
@@ -145,7 +153,7 @@ def _require_same(wanted: Config, found: Config, what: str) -> None:
     """Compare what we set; the server leaves out what is zero or false, and adds defaults of its own."""
     others = sorted(key for key, value in wanted.items() if (found.get(key) or 0) != (value or 0))
     if others:
-        raise ProvisionError(
+        raise OtherLimitsError(
             f"{what} is there with another {' and '.join(others)}. Nothing was changed: to have other limits, stop the "
             "hub, move its store away and start it; the nodes publish again from their last receipts"
         )
