@@ -8,7 +8,7 @@ from rich.console import Console
 
 from tomoni import logging, loop, settings
 from tomoni.jurisdictions.catalogue import all_jurisdictions, former_jurisdictions
-from tomoni_federation.hub.initialise import initialise_hub, key_file
+from tomoni_federation.hub.initialise import Place, initialise_hub, key_file
 from tomoni_federation.hub.process import run_hub
 from tomoni_federation.hub.settings import HubSettings
 
@@ -37,8 +37,9 @@ def init(
     federation_key: Annotated[
         str | None, Parameter(help="Public nkey that the federation's service has made; else one is made.")
     ] = None,
+    cluster: Annotated[Place | None, Parameter(help="Make it one of three hubs.")] = None,
 ) -> None:
-    """Make keys and settings of a new hub."""
+    """Make keys and settings of a new hub, alone or, with --cluster.…, one of three."""
     file = initialise_hub(
         folder.absolute(),
         federation=federation,
@@ -49,6 +50,7 @@ def init(
         http_port=http_port,
         token_file=token_file,
         federation_key=federation_key,
+        place=cluster,
     )
     console = Console()
     console.print(f"Settings: {file}")

@@ -1,17 +1,12 @@
 """TLS 1.3, and nothing without it where the hub can be reached from outside."""
 
-import datetime
-import ipaddress
 import ssl
 
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
 
 from tests.hub.logs import FederationLog, admitted
 from tests.hub.test_process import CODE, MESSAGE, pair, settings_for
+from tests.transport.certificates import self_signed
 from tomoni.transport import (
     Committed,
     Connection,
@@ -27,24 +22,7 @@ from tomoni_federation.hub.process import Hub
 
 @pytest.fixture
 def certificate(tmp_path):
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "hub")])
-    now = datetime.datetime.now(datetime.UTC)
-    made = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(key.public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(now - datetime.timedelta(hours=1))
-        .not_valid_after(now + datetime.timedelta(days=1))
-        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]), critical=False)
-        .sign(key, hashes.SHA256())
-    )
-    (tmp_path / "hub.crt").write_bytes(made.public_bytes(serialization.Encoding.PEM))
-    (tmp_path / "hub.key").write_bytes(
-        key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
-    )
+    self_signed(tmp_path, "hub")
     return tmp_path
 
 

@@ -7,7 +7,7 @@ run time; everybody else imports what they may do. Codes are quoted, or 131130 w
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
@@ -29,6 +29,25 @@ _NODE_EXPORTS: Final = (
     ("$JS.API.DIRECT.GET.RECEIPTS.registry.receipts.*", 8),
 )
 """What nodes may import, and at which token their account's name, the code, must stand."""
+ROUTE_USER: Final = "route"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cluster:
+    """The servers that hold the streams together: who this one is, and how they reach and know each other.
+
+    `routes` are the addresses (`host:port`) of all of them, this one too: the first election waits for a majority of
+    as many servers as are named. Without certificates: loopback only.
+    """
+
+    server: str
+    host: str
+    port: int
+    routes: tuple[str, ...]
+    secret: str = field(repr=False)
+    certificate: Path | None = None
+    key: Path | None = None
+    authority: Path | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,6 +59,7 @@ class Listening:
     monitor_port: int
     certificate: Path | None = None
     key: Path | None = None
+    cluster: Cluster | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,12 +88,15 @@ def render(
     users: Mapping[str, str],
 ) -> str:
     """Return the configuration: an account for every code, a user in those of `users` (code → public nkey)."""
+    cluster = listening.cluster
+    replicas = 1 if cluster is None else len(cluster.routes)
     sections = [
-        _server(name, listening, storage.folder),
+        _server(name if cluster is None else cluster.server, listening, storage.folder),
+        *(() if cluster is None else (_cluster(name, cluster),)),
         _jetstream(storage),
         "accounts {",
         f"  SYS: {{ users: [ {{ nkey: {keys.system} }} ] }}",
-        _hub_account(keys.provisioner, storage.max_bytes),
+        _hub_account(keys.provisioner, storage.max_bytes, replicas),
         _federation_account(keys.federation),
         *(_node_account(code, users.get(code)) for code in sorted(set(codes))),
         "}",
@@ -113,6 +136,29 @@ feature_flags {{
 }}"""
 
 
+def _cluster(name: str, cluster: Cluster) -> str:
+    """Return the block of the routes.
+
+    Who may open one could speak for any account, so it takes both a certificate of the authority, on both sides, and
+    the secret. Clients are told of no addresses: they have all in their settings, by the names of the certificates.
+    """
+    tls = ""
+    if cluster.certificate is not None and cluster.key is not None and cluster.authority is not None:
+        tls = (
+            f"  tls {{ cert_file: {_quoted(cluster.certificate)}, key_file: {_quoted(cluster.key)}, "
+            f'ca_file: {_quoted(cluster.authority)}, verify: true, min_version: "1.3", timeout: 5 }}\n'
+        )
+    routes = ", ".join(_quoted(f"nats-route://{ROUTE_USER}:{cluster.secret}@{route}") for route in cluster.routes)
+    return f"""\
+cluster {{
+  name: {_quoted(name)}
+  listen: {_quoted(f"{cluster.host}:{cluster.port}")}
+  authorization {{ user: {ROUTE_USER}, password: {_quoted(cluster.secret)}, timeout: 5 }}
+{tls}  routes: [ {routes} ]
+  no_advertise: true
+}}"""
+
+
 def _jetstream(storage: Storage) -> str:
     return f"""\
 jetstream {{
@@ -126,7 +172,7 @@ jetstream {{
 }}"""
 
 
-def _hub_account(provisioner: str, max_bytes: int) -> str:
+def _hub_account(provisioner: str, max_bytes: int, replicas: int) -> str:
     node_exports = [
         f"{{ service: {_quoted(subject)}, account_token_position: {token} }}" for subject, token in _NODE_EXPORTS
     ]
@@ -135,10 +181,11 @@ def _hub_account(provisioner: str, max_bytes: int) -> str:
         for subject in FEDERATION_SUBJECTS
     ]
     exports = ",\n      ".join(node_exports + federation_exports)
+    # An account's limits count what all servers hold, and provisioners on each of them.
     return f"""\
   HUB: {{
-    jetstream: {{ max_file: {max_bytes}, max_memory: 0, max_streams: 3, max_consumers: 8 }}
-    limits: {{ max_conn: 2 }}
+    jetstream: {{ max_file: {replicas * max_bytes}, max_memory: 0, max_streams: 3, max_consumers: 8 }}
+    limits: {{ max_conn: {2 * replicas} }}
     users: [ {_user(provisioner, PROVISIONER_SUBJECTS, PROVISIONER_INBOX)} ]
     exports: [
       {exports} ]

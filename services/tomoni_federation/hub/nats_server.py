@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import os
 import signal
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
 from typing import Final
 
@@ -25,18 +25,55 @@ class ServerError(Exception):
     """The nats-server refuses its configuration or does not start."""
 
 
+class _Led(msgspec.Struct):
+    leader: str = ""
+
+
+class _Consumer(msgspec.Struct):
+    cluster: _Led | None = None
+
+
+class _Stream(msgspec.Struct):
+    cluster: _Led | None = None
+    consumer_detail: list[_Consumer] = []
+
+
+class _Account(msgspec.Struct):
+    stream_detail: list[_Stream] = []
+
+
+class _Jsz(msgspec.Struct):
+    meta_cluster: _Led | None = None
+    account_details: list[_Account] = []
+
+    def led(self) -> Iterator[_Led | None]:
+        """Yield all that a cluster's servers elect a leader for."""
+        yield self.meta_cluster
+        for account in self.account_details:
+            for stream in account.stream_detail:
+                yield stream.cluster
+                yield from (consumer.cluster for consumer in stream.consumer_detail)
+
+
 class _Varz(msgspec.Struct):
     config_digest: str = ""
 
 
 class NatsServer:
-    """One nats-server with one configuration file. `monitor_port` is its monitoring port on loopback."""
+    """One nats-server with one configuration file. `monitor_port` is its monitoring port on loopback.
 
-    def __init__(self, binary: Path, configuration: Path, log_file: Path, monitor_port: int) -> None:
+    One of a cluster is ready before its streams are: those need a majority, and others may start later or be lost.
+    """
+
+    def __init__(
+        self, binary: Path, configuration: Path, log_file: Path, monitor_port: int, *, clustered: bool = False
+    ) -> None:
         self._binary = binary
         self._configuration = configuration
         self._log_file = log_file
         self._monitor = f"http://127.0.0.1:{monitor_port}"
+        self._clustered = clustered
+        self._ready = f"{self._monitor}/healthz{'?js-enabled-only=true' if clustered else ''}"
         self._process: asyncio.subprocess.Process | None = None
         self._http = httpx.AsyncClient(timeout=2, trust_env=False)
 
@@ -122,7 +159,7 @@ class NatsServer:
                 await restarted()
 
     async def require_healthy(self) -> None:
-        """Raise ServerError unless every stream and consumer works and the configuration is the one on disk."""
+        """Raise ServerError unless every stream and consumer works, in a cluster with a leader each."""
         _ = self.pid
         try:
             answer = await self._http.get(f"{self._monitor}/healthz")
@@ -130,6 +167,18 @@ class NatsServer:
             raise ServerError("the nats-server does not answer") from error
         if answer.status_code != 200:
             raise ServerError("the nats-server is not healthy")
+        if self._clustered:
+            await self._require_leaders()
+
+    async def _require_leaders(self) -> None:
+        """Raise ServerError unless JetStream, its streams and their consumers have leaders, as this server knows."""
+        try:
+            answer = await self._http.get(f"{self._monitor}/jsz?accounts=true&streams=true&consumers=true")
+            led = list(msgspec.json.decode(answer.content, type=_Jsz).led())
+        except (httpx.HTTPError, msgspec.MsgspecError) as error:
+            raise ServerError("the nats-server does not answer") from error
+        if not all(one is not None and one.leader for one in led):
+            raise ServerError("the servers of the cluster have no leader for all that they hold")
 
     async def close(self) -> None:
         """Stop the server and let go of what was opened to watch it."""
@@ -152,5 +201,5 @@ class NatsServer:
             varz = await self._http.get(f"{self._monitor}/varz")
             if msgspec.json.decode(varz.content, type=_Varz).config_digest != digest:
                 return False
-            return (await self._http.get(f"{self._monitor}/healthz")).status_code == 200
+            return (await self._http.get(self._ready)).status_code == 200
         return False

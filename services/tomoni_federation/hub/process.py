@@ -24,7 +24,7 @@ from tomoni.transport.provision import StreamLimits, provision
 from tomoni.transport.subjects import PROVISIONER_INBOX
 from tomoni_federation.hub import settings as hub_settings
 from tomoni_federation.hub.binary import BinaryError, verified_binary
-from tomoni_federation.hub.configuration import Listening, ServiceKeys, Storage, render
+from tomoni_federation.hub.configuration import Cluster, Listening, ServiceKeys, Storage, render
 from tomoni_federation.hub.files import write_atomically
 from tomoni_federation.hub.follower import Fetch, Follower, LogError
 from tomoni_federation.hub.members import FoldError
@@ -40,6 +40,7 @@ FOLLOWED = Gauge("tomoni_hub_log_followed_timestamp_seconds", "When the federati
 RESTARTS = Counter("tomoni_hub_server_restarts_total", "Restarts of a nats-server that ended by itself")
 RELOADS = Counter("tomoni_hub_reloads_total", "Reloads of the nats-server's configuration", ["outcome"])
 
+PROVISION_SECONDS = 1.0
 RESERVED_BYTES = 200_000_000
 """Of the store: the two small streams, and room for the server's own files."""
 
@@ -58,12 +59,14 @@ class Hub:
             self._configuration,
             settings.folder / "nats-server.log",
             self.ports.monitor,
+            clustered=settings.cluster is not None,
         )
         origin = f"{settings.federation}/federation"
         verifier = hub_settings.federation_verifier(settings)
         self.follower = Follower(origin, verifier, fetch, settings.folder / "followed.json")
         self._applied: Mapping[str, str] | None = None
         self._halted = False
+        self._streams_due = asyncio.Event()
 
     @contextlib.asynccontextmanager
     async def running(self) -> AsyncGenerator[None]:
@@ -75,6 +78,7 @@ class Hub:
                     tasks = [
                         group.create_task(self.server.supervise(self._after_restart), name="supervise"),
                         group.create_task(self._keep_following(), name="follow"),
+                        group.create_task(self._keep_provisioned(), name="provision"),
                     ]
                     yield
                     for task in tasks:
@@ -86,7 +90,10 @@ class Hub:
         await self.follow()
         try:
             await self._apply()
-            await self._provision()
+            if self._settings.cluster is None:
+                await self._provision()
+            else:
+                self._streams_due.set()  # the other servers may be started later
         except (ServerError, TransportError) as error:
             raise SettingsError(f"the hub cannot start: {error}") from error
 
@@ -113,6 +120,11 @@ class Hub:
         """Raise ServerError while the server does not run with the users that the log names."""
         if self._applied != self.follower.followed.users:
             raise ServerError("the newest configuration is not in force")
+
+    async def require_streams(self) -> None:
+        """Raise ServerError until the streams were found or made as the settings want them, since the last start."""
+        if self._streams_due.is_set():
+            raise ServerError("the streams are not there as configured")
 
     async def _keep_following(self) -> None:
         while True:
@@ -152,10 +164,24 @@ class Hub:
             monitor_port=self.ports.monitor,
             certificate=nats.certificate,
             key=nats.key,
+            cluster=self._cluster(),
         )
         towns = {code: key for code, key in users.items() if key not in reserved}
         storage = Storage(folder=self._settings.folder, max_bytes=nats.max_bytes)
         return render(self._settings.federation, listening, storage, services, self._codes, towns)
+
+    def _cluster(self) -> Cluster | None:
+        cluster = self._settings.cluster
+        return cluster and Cluster(
+            server=cluster.server,
+            host=cluster.host,
+            port=cluster.port,
+            routes=cluster.routes,
+            secret=hub_settings.route_secret(cluster),
+            certificate=cluster.certificate,
+            key=cluster.key,
+            authority=cluster.authority,
+        )
 
     async def _provision(self) -> None:
         """Make the streams, as the only user who may, and leave."""
@@ -169,7 +195,9 @@ class Hub:
             tls=None if nats.certificate is None else pinned_tls_context(nats.certificate),
         )
         limits = StreamLimits(
-            events_bytes=nats.max_bytes - RESERVED_BYTES, messages_per_jurisdiction=nats.messages_per_jurisdiction
+            events_bytes=nats.max_bytes - RESERVED_BYTES,
+            messages_per_jurisdiction=nats.messages_per_jurisdiction,
+            replicas=1 if self._settings.cluster is None else hub_settings.SERVERS,
         )
         async with Connection(endpoint) as connection:
             await connection.wait_connected(20)
@@ -178,10 +206,19 @@ class Hub:
     async def _after_restart(self) -> None:
         """Make the streams again where a lost disk took them; nodes refill them from their last receipts."""
         RESTARTS.inc()
-        try:
-            await self._provision()
-        except TransportError as error:
-            log.error("streams_not_provisioned", error=type(error).__name__)
+        self._streams_due.set()
+
+    async def _keep_provisioned(self) -> None:
+        """Make the streams when they are due, again until it works: a cluster without a majority can make none."""
+        while True:
+            await self._streams_due.wait()
+            try:
+                await self._provision()
+            except TransportError as error:
+                log.error("streams_not_provisioned", error=type(error).__name__)
+                await asyncio.sleep(PROVISION_SECONDS)
+            else:
+                self._streams_due.clear()
 
 
 async def run_hub(settings: HubSettings, codes: Iterable[str]) -> None:
@@ -204,7 +241,12 @@ async def run_hub(settings: HubSettings, codes: Iterable[str]) -> None:
             raise SettingsError(str(error)) from error
         app = Litestar(
             route_handlers=health_routes(
-                {"nats": hub.server.require_healthy, "configuration": hub.require_applied, "log": hub.require_followed}
+                {
+                    "nats": hub.server.require_healthy,
+                    "streams": hub.require_streams,
+                    "configuration": hub.require_applied,
+                    "log": hub.require_followed,
+                }
             ),
             lifespan=[lambda _: hub.running()],
             exception_handlers=exception_handlers,

@@ -1,15 +1,22 @@
 """The hub's settings, and making them for a new hub."""
 
 import ipaddress
+import re
 from pathlib import Path
+from typing import Annotated, Final
 
 import msgspec
+from msgspec import Meta
 
 from tomoni import nkey
 from tomoni.service import HttpSettings, refuse_open_http
 from tomoni.settings import SettingsError
 from tomoni.tlog.keys import NoteError
 from tomoni.tlog.note import Verifier
+
+SERVERS: Final = 3
+"""Of a cluster, and copies of each stream: one may be lost, and a majority still agrees."""
+_SECRET: Final = re.compile(r"[A-Za-z0-9_-]{32,200}")
 
 
 class NatsSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -23,6 +30,23 @@ class NatsSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     messages_per_jurisdiction: int = 200_000
     binary: Path | None = None
     binary_sha256: str | None = None
+
+
+class ClusterSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A server among the three that hold the streams together (docs/decisions/0058).
+
+    `server`: a name of its own. `routes`: the three servers' addresses, `host:port`, this one's too; the same on each
+    host, like `secret_file`. `authority` has signed the certificates of all three, and nobody else's.
+    """
+
+    server: Annotated[str, Meta(pattern=r"\A[A-Za-z0-9._-]{1,64}\Z")]
+    host: str = "127.0.0.1"
+    port: int
+    routes: tuple[Annotated[str, Meta(pattern=r"\A([A-Za-z0-9.-]+|\[[0-9A-Fa-f:]+\]):[0-9]{1,5}\Z")], ...]
+    secret_file: Path
+    certificate: Path | None = None
+    key: Path | None = None
+    authority: Path | None = None
 
 
 class KeySettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -50,6 +74,8 @@ class HubSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     keys: KeySettings
     log: LogSettings
     nats: NatsSettings = NatsSettings()
+    cluster: ClusterSettings | None = None
+    """None: one server, which keeps one copy of each stream."""
     http: HttpSettings = HttpSettings(port=8490)
     """Where health and metrics are served."""
 
@@ -62,6 +88,8 @@ def check(settings: HubSettings) -> HubSettings:
         raise SettingsError("nats.certificate and nats.key belong together: give both or neither")
     if nats.certificate is None and not _is_loopback(nats.host):
         raise SettingsError("nats.host is reachable from outside: give nats.certificate and nats.key (TLS 1.3)")
+    if settings.cluster is not None:
+        _check_cluster(settings.cluster)
     for name, key in (("system", keys.system), ("federation", keys.federation)):
         try:
             nkey.public_key_bytes(key)
@@ -71,6 +99,36 @@ def check(settings: HubSettings) -> HubSettings:
         raise SettingsError("system, federation and provisioner need three different nkeys")
     federation_verifier(settings)
     return settings
+
+
+def _check_cluster(cluster: ClusterSettings) -> None:
+    if len(set(cluster.routes)) != SERVERS or len(cluster.routes) != SERVERS:
+        raise SettingsError(f"cluster.routes names all {SERVERS} servers, this one too, each once")
+    certificates = (cluster.certificate, cluster.key, cluster.authority)
+    if None in certificates:
+        if any(certificates):
+            raise SettingsError("cluster.certificate, cluster.key and cluster.authority belong together")
+        if not all(
+            map(_is_loopback, (cluster.host, *(route.rpartition(":")[0].strip("[]") for route in cluster.routes)))
+        ):
+            raise SettingsError(
+                "the routes are reachable from outside: give cluster.certificate, cluster.key and cluster.authority"
+            )
+    route_secret(cluster)
+
+
+def route_secret(cluster: ClusterSettings) -> str:
+    """Return what the servers show each other; raise SettingsError where its file cannot be read or holds none."""
+    file = cluster.secret_file
+    try:
+        secret = file.read_text("ascii").strip()
+    except OSError as error:
+        raise SettingsError(f"cluster.secret_file {file} cannot be read: {error.strerror}") from error
+    except ValueError as error:
+        raise SettingsError(f"cluster.secret_file {file} holds no secret") from error
+    if not _SECRET.fullmatch(secret):
+        raise SettingsError(f"cluster.secret_file {file} holds no secret (32 characters or more, letters and digits)")
+    return secret
 
 
 def provisioner_seed(settings: HubSettings) -> str:

@@ -108,8 +108,8 @@ def consumer_config(replicas: int = 1) -> Config:
 async def provision(connection: Connection, limits: StreamLimits) -> None:
     """Create what is missing; raise OtherLimitsError where something is there with another configuration.
 
-    Raises other TransportErrors where nothing can be said or made: a cluster needs a majority, and all servers for a new
-    stream. Several may provision at once: the same stream made twice is one.
+    Raises other TransportErrors where nothing can be said or made: a cluster needs a majority, and for a new stream
+    all its servers. Several may provision at once: the same stream made twice is one.
     """
     for config in stream_configs(limits):
         name = config["name"]
