@@ -40,7 +40,6 @@ async def create_pool(dsn: str, *, min_size: int = 1, max_size: int = 10) -> Poo
         min_size=min_size,
         max_size=max_size,
         command_timeout=60,
-        reset=_as_it_is,
         server_settings={
             "application_name": "tomoni",
             "idle_in_transaction_session_timeout": "60s",
