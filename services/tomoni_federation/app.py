@@ -36,8 +36,6 @@ from tomoni_federation.settings import FederationSettings, load_keys
 from tomoni_federation.status.api import status_routes
 from tomoni_federation.status.query import Gatherer
 
-"""Errors of a database that is away for a moment."""
-
 log = structlog.get_logger()
 
 
