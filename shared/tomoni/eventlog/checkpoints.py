@@ -1,25 +1,16 @@
 """The signed checkpoints of a log, every one of them, and its latest heartbeat."""
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator
 from dataclasses import dataclass
 
 import structlog
 
-from tomoni.database import Connection, Pool
+from tomoni.database import Pool
 from tomoni.eventlog.connections import AWAY
-from tomoni.eventlog.tree import STORE as STORE_TILES
-from tomoni.eventlog.tree import TileKey, columns_of
 from tomoni.eventlog.wakeup import CHECKPOINTS, Wakeup
-from tomoni.tlog.merkle import CompactRange
 
 FROM = "SELECT size, note FROM log.checkpoint WHERE size >= $1 ORDER BY size LIMIT $2"
-LATEST = "SELECT size, note, nodes FROM log.checkpoint ORDER BY size DESC LIMIT 1"
-STORE = f"""
-    WITH tiles AS ({STORE_TILES}),
-    tree AS (UPDATE log.tree SET size = greatest(size, $4)),
-    checkpoint AS (INSERT INTO log.checkpoint (size, note, nodes) VALUES ($4, $5, $6))
-    SELECT pg_notify($7, $4::text)
-"""  # noqa: S608  # of our own texts
+LATEST = "SELECT size, note FROM log.checkpoint ORDER BY size DESC LIMIT 1"
 STORE_HEARTBEAT = """
     INSERT INTO log.heartbeat (size, time, note) VALUES ($1, $2, $3)
     ON CONFLICT (one) DO UPDATE SET size = excluded.size, time = excluded.time, note = excluded.note
@@ -85,24 +76,3 @@ class CheckpointStore:
                     yield checkpoints
                 else:
                     await wakeup.wait()
-
-
-@dataclass(frozen=True, slots=True)
-class Stored:
-    """The newest stored checkpoint and its compact range; None and the empty one before the first."""
-
-    signed: SignedCheckpoint | None
-    tree: CompactRange
-
-
-async def latest_stored(connection: Connection) -> Stored:
-    """Return the newest stored checkpoint."""
-    row = await connection.fetchrow(LATEST)
-    if row is None:
-        return Stored(None, CompactRange())
-    return Stored(SignedCheckpoint(row["size"], row["note"]), CompactRange.from_bytes(row["size"], row["nodes"]))
-
-
-async def store(connection: Connection, note: bytes, tree: CompactRange, tiles: Mapping[TileKey, bytes]) -> None:
-    """Store a signed checkpoint with its compact range and the tiles that grew up to it, and tell who listens."""
-    await connection.execute(STORE, *columns_of(tiles), tree.size, note, tree.to_bytes(), CHECKPOINTS)

@@ -73,5 +73,9 @@ class InvalidCheckpoint(SigningRefused):
     """A stored checkpoint, or the last word, is not signed by a key that this log has for its size."""
 
 
+class Overtaken(SigningRefused):
+    """Another process has signed in the meantime: look again at what it was."""
+
+
 class NotChecked(SigningRefused):
     """The database was not yet compared with what is known to be signed: call `check` first."""

@@ -11,7 +11,7 @@ from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
 
-from tomoni.eventlog.errors import SigningRefused
+from tomoni.eventlog.errors import Overtaken
 
 
 class LastWord:
@@ -31,11 +31,11 @@ class LastWord:
     def swap(self, expected: bytes | None, note: bytes) -> None:
         """Replace the note that is expected to be there, and return when the new one is on the disk.
 
-        Raises SigningRefused where another is there: somebody else has signed in the meantime.
+        Raises Overtaken where another is there: somebody else has signed in the meantime.
         """
         with self._locked():
             if self.read() != expected:
-                raise SigningRefused("another process has signed in the meantime")
+                raise Overtaken("another process has signed in the meantime")
             half = self.path.with_name(f"{self.path.name}.half")
             with half.open("wb") as file:
                 file.write(note)

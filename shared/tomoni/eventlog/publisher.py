@@ -1,23 +1,23 @@
 """Publishing: signing checkpoints of the integrated tree, never two that contradict each other.
 
-One step, for every checkpoint and after every crash: read the last word (the file outside of PostgreSQL) and the newest
-stored checkpoint; grow the stored compact range by the bytes of the entries that follow, and the tiles by their leaf
-hashes; compare the two roots; sign; store tiles and note; bring the note to the last word's disk; commit, and only then
-let anybody see it. A crash before the file leaves nothing signed. A crash after it leaves a last word that the database
-lacks, which the next step completes.
+One step, for every checkpoint and after every crash: read the newest stored checkpoint with the entries after it, and
+the last word (the file outside of PostgreSQL); see that the database holds what was signed; grow the stored compact
+range by the bytes of the entries, and the tiles by their leaf hashes; compare the two roots; sign; bring the note to
+the last word's disk; store it with the tiles, and only then let anybody see it. A crash before the file leaves nothing
+signed. A crash after it leaves a last word that the database lacks, which the next step completes.
 """
 
 import asyncio
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
 import asyncpg
 import structlog
 
-from tomoni.database import Connection, Pool
-from tomoni.eventlog import checkpoints
-from tomoni.eventlog.checkpoints import Heartbeat, SignedCheckpoint, Stored
+from tomoni.database import Pool
+from tomoni.eventlog import checkpoints, signing
+from tomoni.eventlog.checkpoints import Heartbeat, SignedCheckpoint
 from tomoni.eventlog.connections import BROKEN
 from tomoni.eventlog.errors import (
     BehindLastWord,
@@ -27,21 +27,11 @@ from tomoni.eventlog.errors import (
     InvalidCheckpoint,
     LastWordMissing,
     NotChecked,
+    Overtaken,
 )
 from tomoni.eventlog.lastword import LastWord
-from tomoni.eventlog.tree import (
-    TileKey,
-    edge,
-    extend,
-    grow,
-    head_over,
-    integrate,
-    lock_tree,
-    read_leaves,
-    read_tiles,
-    root_at,
-    root_in,
-)
+from tomoni.eventlog.signing import LogState, read_state
+from tomoni.eventlog.tree import TileKey, grow, integrate, read_leaves, root_at, root_in
 from tomoni.eventlog.wakeup import CHECKPOINTS, ENTRIES, Wakeup
 from tomoni.tlog.checkpoint import Checkpoint, open_checkpoint, parse_checkpoint, sign_checkpoint
 from tomoni.tlog.cosignature import Cosigner, cosign
@@ -92,7 +82,8 @@ class FixedKeys:
 class CheckpointPublisher:
     """Signs the checkpoints and heartbeats of a database's log.
 
-    `check` comes first. Several processes may publish one log; a lock in the database lets one at a time sign.
+    `check` comes first. Several processes may publish one log: the entries are the same for all of them, so whoever is
+    slower finds the checkpoint stored, or another, and takes its step again.
     """
 
     def __init__(
@@ -112,6 +103,7 @@ class CheckpointPublisher:
         self._last_word = last_word
         self._clock = clock
         self._checked = False
+        self._turn = asyncio.Lock()
         self._known: tuple[bytes, Checkpoint] | None = None
         """The note that was signed or opened last; the last word is the same one, turn after turn."""
         self.failure: Exception | None = None
@@ -133,21 +125,17 @@ class CheckpointPublisher:
 
     async def _compare(self, evidence: Sequence[bytes]) -> None:
         await integrate(self._pool)
-        async with self._pool.acquire() as connection, connection.transaction():
-            size = await lock_tree(connection)
-            word = self._last_word.read()
-            stored = await checkpoints.latest_stored(connection)
-            if word is None and stored.signed is not None:
-                raise LastWordMissing("checkpoints are stored, but the file with the last one is gone")
-            if word is not None:
-                await self._require_held(connection, await self._open(word), size)
-            for note in evidence:
-                try:
-                    known = await self._open(note)
-                except InvalidCheckpoint:
-                    log.warning("evidence_not_ours", size=len(note))
-                    continue
-                await self._require_held(connection, known, size)
+        state = await read_state(self._pool, MAX_STEP)
+        await self._agree(state)
+        for note in evidence:
+            try:
+                known = await self._open(note)
+            except InvalidCheckpoint:
+                log.warning("evidence_not_ours", size=len(note))
+                continue
+            if known.size > state.size:
+                raise BehindLastWord(state.size, known.size)
+            _require_same(known, await root_at(self._pool, known.size))
 
     async def publish(self) -> SignedCheckpoint:
         """Sign checkpoints up to the committed head, and return the newest one.
@@ -157,11 +145,15 @@ class CheckpointPublisher:
         if not self._checked:
             raise NotChecked("the database was not yet compared with what is known to be signed")
         target: int | None = None
-        while True:
-            signed, head = await self._step()
-            target = head if target is None else target
-            if signed.size >= target:
-                return signed
+        async with self._turn:
+            while True:
+                try:
+                    signed, head = await self._step()
+                except Overtaken:
+                    continue
+                target = head if target is None else target
+                if signed is not None and signed.size >= target:
+                    return signed
 
     async def heartbeat(self) -> Heartbeat:
         """Publish the committed head, cosign it, and store that as the latest heartbeat.
@@ -191,83 +183,67 @@ class CheckpointPublisher:
                     self.failure = None
                 await wakeup.wait()
 
-    async def _step(self) -> tuple[SignedCheckpoint, int]:
+    async def _step(self) -> tuple[SignedCheckpoint | None, int]:
         """Complete the last word in the database, or sign one checkpoint towards the head; return the newest, the head.
 
-        One transaction of few statements: how soon a town's word is heard elsewhere hangs on it.
+        None where another was faster, or tiles had to be made first: then look again.
         """
-        async with self._pool.acquire() as connection, connection.transaction():
-            size = await lock_tree(connection)
-            head = await head_over(connection, size)
-            stored = await checkpoints.latest_stored(connection)
-            if stored.tree.size > size:
-                raise CorruptLog(f"the tiles cover {size} entries, and a checkpoint of {stored.tree.size} is stored")
-            tiles = await read_tiles(connection, edge(size))
-            word = await self._agree(connection, stored, tiles, size, head)
-            if word is not None and word.size > stored.tree.size:  # signed, and lost on its way into the database
-                tree = await self._grow(connection, stored.tree, word.size)
-                await checkpoints.store(connection, word.note, tree, {})
-                return word, head
-            end = min(stored.tree.size + MAX_STEP, head)
-            if stored.signed is not None and end == stored.signed.size:
-                return stored.signed, head
-            leaves = await read_leaves(connection, stored.tree.size, end)
-            tree = stored.tree.copy()
-            tree.extend(leaves)
-            grown = grow(tiles, size, leaves[size - stored.tree.size :]) if end > size else {}
-            root = root_in({**tiles, **grown}, end) if end >= size else await root_at(connection, end)
-            note = await self._sign(stored.tree.size, tree, root)
-            await checkpoints.store(connection, note, tree, grown)
+        state = await read_state(self._pool, MAX_STEP)
+        word = await self._agree(state)
+        if word is not None and word.size > state.size:  # signed, and lost with the tiles that belong to it
+            await integrate(self._pool)
+            return None, state.head
+        completing = word is not None and word.size > state.tree.size
+        end = word.size if word is not None and completing else min(state.tree.size + MAX_STEP, state.head)
+        if state.signed is not None and end == state.signed.size:
+            return state.signed, state.head
+        tree, grown = await self._grow(state, end)
+        if word is not None and completing:
+            note = word.note
+        else:
+            signers = await self._keys.signers(state.tree.size, end)
+            note = sign_checkpoint(Checkpoint(self._origin, end, tree.root()), signers)
             await asyncio.to_thread(self._last_word.swap, None if word is None else word.note, note)
-        return SignedCheckpoint(tree.size, note), head
+            self._known = note, Checkpoint(self._origin, end, tree.root())
+        stored = await signing.store(self._pool, note, tree, grown, state.size)
+        return (SignedCheckpoint(end, note) if stored else None), state.head
 
-    async def _sign(self, after: int, tree: CompactRange, root: bytes) -> bytes:
-        """Return the signed note of a tree whose tiles have a root; raise CorruptLog where its entries have another."""
-        if tree.root() != root:
-            raise CorruptLog(f"the tiles of size {tree.size} do not have the root of its entries")
-        signers = await self._keys.signers(after, tree.size)
-        note = sign_checkpoint(Checkpoint(self._origin, tree.size, root), signers)
-        self._known = note, Checkpoint(self._origin, tree.size, root)
-        return note
-
-    async def _agree(
-        self, connection: Connection, stored: Stored, tiles: Mapping[TileKey, bytes], size: int, head: int
-    ) -> SignedCheckpoint | None:
+    async def _agree(self, state: LogState) -> SignedCheckpoint | None:
         """Return the last word, when the database agrees with it and is not behind it."""
         note = self._last_word.read()
         if note is None:
-            if stored.signed is not None:
+            if state.signed is not None:
                 raise LastWordMissing("checkpoints are stored, but the file with the last one is gone")
             return None
         word = await self._open(note)
-        if word.size == size:  # as it is from turn to turn, and then the edge at hand tells the root
-            _require_same(word, root_in(tiles, size))
-        else:
-            if size < word.size <= head:  # signed, and lost with the tiles that were stored beside it
-                await extend(connection, size, word.size)
-            await self._require_held(connection, word, max(size, min(word.size, head)))
-        if stored.signed is not None:
-            newest = await self._open(stored.signed.note)
-            if newest.size != stored.tree.size or newest.root != stored.tree.root():
-                raise CorruptLog(f"the stored checkpoint of size {stored.tree.size} is not the one that was signed")
+        if word.size > state.head:
+            raise BehindLastWord(state.head, word.size)
+        if word.size == state.size:  # as it is from turn to turn, and then the edge at hand tells the root
+            _require_same(word, root_in(state.tiles, state.size))
+        elif word.size < state.size:
+            _require_same(word, await root_at(self._pool, word.size))
+        if state.signed is not None:
+            newest = await self._open(state.signed.note)
+            if newest.size != state.tree.size or newest.root != state.tree.root():
+                raise CorruptLog(f"the stored checkpoint of size {state.tree.size} is not the one that was signed")
             if word.size < newest.size:  # signed by another process, with a last word of its own
-                await asyncio.to_thread(self._last_word.swap, note, stored.signed.note)
-                return stored.signed
+                await asyncio.to_thread(self._last_word.swap, note, state.signed.note)
+                return state.signed
         return SignedCheckpoint(word.size, note)
 
-    async def _grow(self, connection: Connection, tree: CompactRange, size: int) -> CompactRange:
-        """Return a compact range grown by the bytes of the entries up to a size, when the tiles have the same root."""
-        grown = tree.copy()
-        grown.extend(await read_leaves(connection, tree.size, size))
-        if grown.root() != await root_at(connection, size):
-            raise CorruptLog(f"the tiles of size {size} do not have the root of its entries")
-        return grown
-
-    async def _require_held(self, connection: Connection, known: Checkpoint, size: int) -> None:
-        """Raise unless the tree of a size holds a known checkpoint: it is as large, and was the same at that size."""
-        if known.size > size:
-            raise BehindLastWord(size, known.size)
-        _require_same(known, await root_at(connection, known.size))
+    async def _grow(self, state: LogState, end: int) -> tuple[CompactRange, dict[TileKey, bytes]]:
+        """Return the stored compact range grown by the bytes of entries, and the tiles that grow, of the same root."""
+        start = state.tree.size
+        leaves = state.leaves(end) if end <= start + MAX_STEP else await read_leaves(self._pool, start, end)
+        tree = state.tree.copy()
+        tree.extend(leaves)
+        grown: dict[TileKey, bytes] = {}
+        if end > state.size:
+            grown = grow(state.tiles, state.size, leaves[state.size - start :])
+        root = root_in({**state.tiles, **grown}, end) if end >= state.size else await root_at(self._pool, end)
+        if root != tree.root():
+            raise CorruptLog(f"the tiles of size {end} do not have the root of its entries")
+        return tree, grown
 
     async def _open(self, note: bytes) -> Checkpoint:
         """Return the checkpoint of a note, signed by a key that is valid for the size it speaks of."""

@@ -43,47 +43,37 @@ async def integrate(pool: Pool) -> int:
             # Tiles follow from the entries: a crash that loses them costs making them again, so this need not wait
             # for the disk. A checkpoint's commit, later in the same write-ahead log, does.
             await connection.execute("SET LOCAL synchronous_commit = off")
-            size = await lock_tree(connection)
-            head = await head_over(connection, size)
+            size: int = await connection.fetchval("SELECT size FROM log.tree FOR UPDATE")
+            head: int = await connection.fetchval("SELECT size FROM log.head")
+            if head < size:
+                raise CorruptLog(f"the tiles cover {size} entries, of which {head} are left")
             end = min(size + CHUNK, head)
-            await extend(connection, size, end)
+            if size < end:
+                leaves = await read_leaves(connection, size, end)
+                grown = grow(await read_tiles(connection, edge(size)), size, leaves)
+                await connection.execute(STORE, *columns_of(grown))
+                await connection.execute("UPDATE log.tree SET size = $1", end)
         if end >= head:
             return end
 
 
-async def lock_tree(connection: Connection) -> int:
-    """Keep others from integrating and signing until the transaction ends; return the size that the tiles cover.
+async def read_leaves(connection: Connection | Pool, start: int, end: int) -> list[bytes]:
+    """Return the leaf hashes of the entries from a position up to another, made from their bytes.
 
-    A size read before the lock may be behind what another has integrated and signed meanwhile, which is no rollback.
+    Raises CorruptLog where an entry is missing or its bytes no longer have the leaf hash they were appended with.
     """
-    return await connection.fetchval("SELECT size FROM log.tree FOR UPDATE")
-
-
-async def head_over(connection: Connection, size: int) -> int:
-    """Return how many entries the log has; raise CorruptLog where they are fewer than the tiles cover."""
-    head: int = await connection.fetchval("SELECT size FROM log.head")
-    if head < size:
-        raise CorruptLog(f"the tiles cover {size} entries, of which {head} are left")
-    return head
-
-
-async def extend(connection: Connection, size: int, end: int) -> None:
-    """Make the tiles of a tree of a size those of a larger one, from the entries; the tree is locked by the caller."""
-    if size < end:
-        grown = grow(await read_tiles(connection, edge(size)), size, await read_leaves(connection, size, end))
-        await connection.execute(STORE, *columns_of(grown))
-        await connection.execute("UPDATE log.tree SET size = $1", end)
-
-
-async def read_leaves(connection: Connection, start: int, end: int) -> list[bytes]:
-    """Return the leaf hashes of the entries from a position up to another, made from their bytes."""
     rows = await connection.fetch(LEAVES, start, end)
-    hashes = leaf_hashes(row["data"] for row in rows)
-    if len(rows) != end - start:
-        raise CorruptLog(f"there are {len(rows)} entries from {start} to {end}")
-    for position, (row, made) in enumerate(zip(rows, hashes, strict=True), start):
-        if row["position"] != position or row["leaf_hash"] != made:
-            raise CorruptLog(f"the entry at position {position} is not the one that was appended")
+    return leaves_of([(row["position"], row["data"], row["leaf_hash"]) for row in rows], start, end)
+
+
+def leaves_of(entries: Sequence[tuple[int, bytes, bytes]], start: int, end: int) -> list[bytes]:
+    """Return the leaf hashes of entries (position, bytes, leaf hash), as `read_leaves` does."""
+    if len(entries) != end - start:
+        raise CorruptLog(f"there are {len(entries)} entries from {start} to {end}")
+    hashes = leaf_hashes(data for _, data, _ in entries)
+    for expected, (position, _, appended), made in zip(range(start, end), entries, hashes, strict=True):
+        if position != expected or appended != made:
+            raise CorruptLog(f"the entry at position {expected} is not the one that was appended")
     return hashes
 
 
