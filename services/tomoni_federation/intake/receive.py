@@ -23,7 +23,7 @@ from tomoni.tlog.note import read_note
 from tomoni.tlog.succession import Key
 from tomoni.transport.consume import RawMessage
 from tomoni.transport.subjects import Kind
-from tomoni_federation.bulk import execute_many, insert_many
+from tomoni_federation.bulk import columns, execute_many, insert_many
 from tomoni_federation.intake import sql
 from tomoni_federation.intake.assembly import (
     Checked,
@@ -140,8 +140,7 @@ def _take_heartbeat(of_log: Log, message: RawMessage, now: datetime) -> None:
 async def _load(connection: Connection, federation: str, codes: Sequence[str]) -> dict[str, Log]:
     logs: dict[str, Log] = {}
     remembered: list[str] = []
-    open_codes = [row["log"] for row in await connection.fetch(sql.LOCK_LOGS, codes)]
-    for row in await connection.fetch(sql.LOGS, open_codes):
+    for row in await connection.fetch(sql.LOCK_LOGS, codes):
         code: str = row["log"]
         keys = [Key(*fields) for fields in msgspec.json.decode(row["keys"], type=list[tuple[int, str, bool]])]
         logs[code] = Log(
@@ -188,8 +187,8 @@ async def _store(connection: Connection, logs: Sequence[Log], receipts: Mapping[
     grown = [(one.code, one.range.size, one.range.to_bytes()) for one in logs if one.proven]
     keys = [(one.code, key.from_size, key.log_key) for one in logs for key in one.keys if key.from_size > one.first]
     await insert_many(connection, *sql.ENTRIES, entries)
-    await execute_many(connection, sql.INSERT_CHECKPOINTS, checkpoints)
-    await execute_many(connection, sql.GROW_LOGS, grown)
+    if grown:
+        await connection.execute(sql.GROW_LOGS, *columns(checkpoints), *columns(grown))
     await execute_many(connection, sql.INSERT_KEYS, keys)
     await _remember(connection, logs)
 

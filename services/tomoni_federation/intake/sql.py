@@ -2,20 +2,7 @@
 
 from typing import Final
 
-LOCK_LOGS: Final = """
-SELECT log FROM mirror.log WHERE log = ANY($1::text[]) AND state = 'open' ORDER BY log FOR UPDATE
-"""
-"""A statement of its own: a statement that waited for a lock still sees other tables as they were before it waited."""
-
-LOGS: Final = """
-SELECT l.log, l.heartbeat_key, l.proven_size, l.compact,
-    (SELECT jsonb_agg(jsonb_build_array(k.from_size, k.log_key, k.retired) ORDER BY k.from_size)::text
-     FROM mirror.key k WHERE k.log = l.log) AS keys,
-    EXISTS (SELECT 1 FROM mirror.provisional p WHERE p.log = l.log)
-        OR EXISTS (SELECT 1 FROM mirror.awaited_checkpoint a WHERE a.log = l.log)
-        OR EXISTS (SELECT 1 FROM mirror.heartbeat h WHERE h.log = l.log AND NOT h.proven) AS remembered
-FROM mirror.log l WHERE l.log = ANY($1::text[])
-"""
+LOCK_LOGS: Final = "SELECT * FROM mirror.lock_logs($1::text[])"
 
 PROVISIONAL: Final = "SELECT log, position, data FROM mirror.provisional WHERE log = ANY($1::text[])"
 AWAITED: Final = "SELECT log, size, note FROM mirror.awaited_checkpoint WHERE log = ANY($1::text[])"
@@ -32,10 +19,12 @@ INSERT INTO mirror.checkpoint (log, size, root, note, compact, receipt, proven_a
 SELECT * FROM unnest($1::text[], $2::bigint[], $3::bytea[], $4::bytea[], $5::bytea[], $6::bytea[], $7::timestamptz[])
 """
 
-GROW_LOGS: Final = """
+GROW_LOGS: Final = f"""
+WITH stored AS ({INSERT_CHECKPOINTS})
 UPDATE mirror.log l SET proven_size = n.size, compact = n.compact
-FROM unnest($1::text[], $2::bigint[], $3::bytea[]) AS n (log, size, compact) WHERE l.log = n.log
-"""
+FROM unnest($8::text[], $9::bigint[], $10::bytea[]) AS n (log, size, compact) WHERE l.log = n.log
+"""  # noqa: S608  # of our own texts
+"""Every proven checkpoint, and how far each log is proven with the last of them."""
 
 INSERT_KEYS: Final = """
 INSERT INTO mirror.key (log, from_size, log_key)

@@ -33,6 +33,7 @@ from tomoni_federation.projections.project import Projector
 log = structlog.get_logger()
 
 RETRY_SECONDS: Final = 1.0
+PAUSE_SECONDS: Final = 0.1
 BATCH: Final = 4_000
 """Messages in one transaction at most; what has arrived is taken, nothing is waited for."""
 
@@ -62,7 +63,11 @@ class Receipts:
         self._told.set()
 
     async def send(self) -> None:
-        """Wait for receipts and send them; raise TransportError where one is not stored."""
+        """Wait for receipts and send them; raise TransportError where one is not stored.
+
+        Then pause: the next receipt of a busy log stands for those that it replaces meanwhile, and nodes look for
+        theirs twice a second.
+        """
         await self._told.wait()
         self._told.clear()
         try:
@@ -76,6 +81,7 @@ class Receipts:
         finally:
             if self._waiting:
                 self._told.set()
+        await asyncio.sleep(PAUSE_SECONDS)
 
 
 class Work:

@@ -16,12 +16,12 @@ import structlog
 from prometheus_client import Counter
 
 from tomoni.database import Connection, Pool
-from tomoni_federation.bulk import columns, execute_many
+from tomoni_federation.bulk import columns, execute_many, insert_many
 from tomoni_federation.mirror.evidence import accuse_entry
 from tomoni_federation.mirror.tree import GAPS, MirrorGapError
 from tomoni_federation.projections import sql
 from tomoni_federation.projections.certificates import CertificateRow, as_row
-from tomoni_federation.projections.fold import Changes, Decoded, Fault, Prior, Row, Stream, decode, fold, needs
+from tomoni_federation.projections.fold import Changes, Decoded, Fault, Prior, Stream, decode, fold, needs
 
 log = structlog.get_logger()
 
@@ -206,9 +206,9 @@ async def _write(connection: Connection, changes: Sequence[Changes]) -> None:
     documents = [(c.log, document, identity) for c in changes for document, identity in c.documents.items()]
     streams = [(c.log, subject, s.version, s.unknown) for c in changes for subject, s in c.streams.items()]
     arrangements = [row for change in changes for row in change.arrangements]
-    await _copy(connection, "certificate", CertificateRow.__slots__, new)
+    await insert_many(connection, *sql.NEW_CERTIFICATES, new)
     await execute_many(connection, sql.UPDATE_CERTIFICATES, changed)
-    await _copy(connection, "document", ("log", "document", "certificate"), documents)
+    await insert_many(connection, *sql.NEW_DOCUMENTS, documents)
     await execute_many(connection, sql.UPSERT_STREAMS, streams)
     if arrangements:  # arrays within arrays of different lengths cannot be unnested; there are few of them
         await connection.executemany(sql.INSERT_ARRANGEMENT, arrangements)
@@ -219,9 +219,3 @@ async def _write(connection: Connection, changes: Sequence[Changes]) -> None:
         for c in sorted(changes, key=lambda change: change.log)
     ]
     await connection.execute(sql.MOVE_CURSORS, sql.PROJECTION, sql.VERSION, *columns(cursors))
-
-
-async def _copy(connection: Connection, table: str, columns: Iterable[str], rows: Sequence[Row]) -> None:
-    """Add rows by COPY: the driver looks at every element of an array several times, which took half of the time."""
-    if rows:
-        await connection.copy_records_to_table(table, schema_name="projection", columns=list(columns), records=rows)

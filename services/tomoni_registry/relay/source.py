@@ -6,10 +6,19 @@ from typing import Final
 
 from tomoni.database import Pool
 from tomoni.eventlog import EventReader
+from tomoni.eventlog.reader import dense
 from tomoni.transport import Kind, LastMessage, Outgoing
 from tomoni.transport.subjects import KIND_HEADER, MAX_BATCH_ENTRIES, POSITION_HEADER
 
-_WITHIN_A_BATCH: Final = "SELECT size, note FROM log.checkpoint WHERE size BETWEEN $1 AND $2 AND size > 0 ORDER BY size"
+_WITHIN_A_BATCH: Final = """
+    SELECT true AS is_checkpoint, size AS position, note AS data FROM log.checkpoint
+    WHERE size BETWEEN $1 + $2::boolean::int AND $1 + $3 AND size > 0
+    UNION ALL
+    SELECT false, e.position, e.data FROM (
+        SELECT position, data FROM log.entry WHERE position >= $1 ORDER BY position LIMIT $3
+    ) AS e
+    ORDER BY is_checkpoint, position
+"""
 _NEAREST: Final = "SELECT size, note FROM log.checkpoint WHERE size >= $1 AND size > 0 ORDER BY size LIMIT 1"
 _CHECKPOINT: Final = "SELECT note FROM log.checkpoint WHERE size = $1"
 _HEARTBEAT: Final = "SELECT note FROM log.heartbeat"
@@ -76,14 +85,17 @@ class Source:
         self._ahead = (portion.size, reading)
 
     async def _read_portion(self, position: int, *, sealed: bool) -> Portion | None:
-        first = position + sealed
-        rows = await self._pool.fetch(_WITHIN_A_BATCH, first, position + MAX_BATCH_ENTRIES)
-        rows = rows or await self._pool.fetch(_NEAREST, first)
-        end = choose_end([Checkpoint(row["size"], row["note"]) for row in rows], self._origin)
+        rows = await self._pool.fetch(_WITHIN_A_BATCH, position, sealed, MAX_BATCH_ENTRIES)
+        within = [Checkpoint(row["position"], row["data"]) for row in rows if row["is_checkpoint"]]
+        entries = dense([row for row in rows if not row["is_checkpoint"]], position)
+        if not within:  # an older version signed more rarely
+            nearest = await self._pool.fetch(_NEAREST, position + sealed)
+            within = [Checkpoint(row["size"], row["note"]) for row in nearest]
+        end = choose_end(within, self._origin)
         if end is None:
             return None
         count = end.size - position
-        entries = await self._entries.read(position, count) if count else []
+        entries = entries[:count] if count <= len(entries) else await self._entries.read(position, count)
         messages = [message(Kind.ENTRY, entry.position, entry.data) for entry in entries]
         return Portion((*messages, message(Kind.CHECKPOINT, end.size, end.note)), end.size)
 

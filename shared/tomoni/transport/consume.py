@@ -10,7 +10,7 @@ import asyncio
 import itertools
 import secrets
 from collections.abc import AsyncGenerator, AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from typing import Final, Self
 
@@ -25,6 +25,8 @@ log = structlog.get_logger()
 
 EXPIRES_SECONDS: Final = 5.0
 _HEARTBEAT_SECONDS: Final = 1.0
+_LINGER_SECONDS: Final = 0.02
+"""How long the checkpoint after an entry is waited for at most: whoever sends none costs the others that much."""
 _NANOSECONDS: Final = 1_000_000_000
 _KINDS: Final = {kind.value: kind for kind in Kind}
 
@@ -96,6 +98,8 @@ class PullConsumer:
     async def batches(self) -> AsyncIterator[list[RawMessage]]:
         """Yield what has arrived, up to `batch` messages at once, in stream order; for ever.
 
+        An entry that came last is held back for a moment, until the checkpoint that follows it is there.
+
         Raises NotConnectedError where the connection is lost, LostDeliveryError where messages are: `align`, and
         start again. What was yielded and not acknowledged comes again then.
         """
@@ -108,6 +112,9 @@ class PullConsumer:
             if not self._buffer:
                 if self._torn:
                     raise LostDeliveryError("messages were lost on the way")
+                continue
+            await self._linger()
+            if not self._buffer:  # it was torn meanwhile
                 continue
             taken, self._buffer = self._buffer[: self._batch], self._buffer[self._batch :]
             yield taken
@@ -136,6 +143,17 @@ class PullConsumer:
         except TimeoutError:
             self._require_same_connection()
             self._wanted = 0
+
+    async def _linger(self) -> None:
+        """Wait for the end of a portion: it ends with a checkpoint, and proves its entries only with it.
+
+        Entries taken without it would have to be kept as provisional, in a transaction of their own.
+        """
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_LINGER_SECONDS):
+                while self._buffer and self._buffer[-1].kind is Kind.ENTRY and len(self._buffer) < self._batch:
+                    self._arrived.clear()
+                    await self._arrived.wait()
 
     def _require_same_connection(self) -> None:
         if not self._connection.is_connected or self._connection.generation != self._generation:
