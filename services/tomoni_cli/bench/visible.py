@@ -1,6 +1,6 @@
 """Row `commit to visible`: from a town's command to the federation's read model, against the bare steps on the way.
 
-Node, relay and federation are the real ones; they share one process and one PostgreSQL server.
+Node, relay and federation are the real ones, a process each (`visible_parts`); they share one PostgreSQL server.
 """
 
 import asyncio
@@ -18,23 +18,18 @@ from nats.aio.client import Client
 from tomoni import eventlog
 from tomoni.database import Pool, create_pool, migrate
 from tomoni.eventlog import Append, CheckpointPublisher, FixedKeys, LastWord, NewEntry, Sequencer
-from tomoni.tlog.cosignature import Cosigner, generate_cosigner
+from tomoni.tlog.cosignature import generate_cosigner
 from tomoni.tlog.note import generate_signer
-from tomoni.transport import Connection, events_subject
+from tomoni.transport import events_subject
+from tomoni_cli.bench import visible_parts
 from tomoni_cli.bench.rows import Row, median_row
 from tomoni_cli.bench.samples import FEDERATION, certificate_subject, issued_entry
+from tomoni_cli.bench.visible_parts import CODE
 from tomoni_cli.embedded.nats import EmbeddedNats
 from tomoni_cli.embedded.postgres import EmbeddedPostgres
-from tomoni_federation.admissions.office import Office
-from tomoni_federation.intake.receive import Receiver
-from tomoni_federation.intake.work import Work
-from tomoni_federation.projections.project import Projector
 from tomoni_federation.schema import prepare
 from tomoni_registry import relay
-from tomoni_registry.relay.process import Relay
-from tomoni_registry.relay.settings import HubConnection, RelaySettings, hub_endpoint
 
-CODE: Final = "131130"
 ORIGIN: Final = f"{FEDERATION}/{CODE}"
 PER_SECOND: Final = 100
 MOST: Final = 500
@@ -59,27 +54,13 @@ async def run(folder: Path, entries: int) -> list[Row]:
     return [median_row(name, pairs, reach=0.33, unit="ms", less_is_better=True)]
 
 
-class _Watched(Projector):
-    """A projector that notes when each entry of the one log became visible: when its transaction was committed."""
-
-    def __init__(self, pool: Pool) -> None:
-        super().__init__(pool, FEDERATION)
-        self.visible_at: list[float] = []
-        self.stepped = asyncio.Event()
-
-    async def step(self) -> int:
-        count = await super().step()
-        self.visible_at.extend([time.perf_counter()] * count)
-        self.stepped.set()
-        return count
-
-
 class _System:
     """A town and the federation, as far as commands go in and rows become visible."""
 
-    def __init__(self, sequencer: Sequencer, projector: _Watched) -> None:
+    def __init__(self, sequencer: Sequencer, visible: asyncio.StreamReader) -> None:
         self._sequencer = sequencer
-        self._projector = projector
+        self._visible = visible
+        self._visible_at: list[float] = []
         self._numbers = itertools.count()
 
     async def waits(self, count: int) -> float:
@@ -95,10 +76,10 @@ class _System:
             async for number in _paced(count):
                 group.create_task(commit(commands[number]))
         async with asyncio.timeout(LOST_SECONDS):
-            while len(self._projector.visible_at) <= max(called_at):
-                self._projector.stepped.clear()
-                await self._projector.stepped.wait()
-        return _p99([self._projector.visible_at[position] - called for position, called in called_at.items()])
+            while len(self._visible_at) <= max(called_at):
+                step = visible_parts.read_step(await self._visible.readuntil())
+                self._visible_at.extend([step.at] * step.count)
+        return _p99([self._visible_at[position] - called for position, called in called_at.items()])
 
 
 @asynccontextmanager
@@ -106,61 +87,52 @@ async def _running_system(folder: Path, server: EmbeddedPostgres, hub: EmbeddedN
     log_key, heartbeat_key = generate_signer(ORIGIN), generate_cosigner(f"{ORIGIN}/heartbeat")
     receipts_key = generate_cosigner(f"{FEDERATION}/receipts")
     async with AsyncExitStack() as stack:
-        town = await _town_pool(stack, server)
+        town_dsn, town = await _town_database(stack, server)
         sequencer = await stack.enter_async_context(Sequencer(town))
         last_word = LastWord(folder / "last-checkpoint")
         publisher = CheckpointPublisher(town, ORIGIN, FixedKeys(log_key), heartbeat_key, last_word)
         await publisher.check()
-        carrier = await _relay(stack, folder, town, hub, receipts_key)
-        federation = await _federation_pool(stack, server, log_key.vkey, heartbeat_key.verifier.vkey)
-        projector = _Watched(federation)
-        connection = await stack.enter_async_context(Connection(hub.federation_endpoint()))
-        office = Office(federation, await stack.enter_async_context(Sequencer(federation)), FEDERATION)
-        work = Work(federation, connection, Receiver(federation, FEDERATION, receipts_key), projector, office)
-        loops = [asyncio.create_task(loop) for loop in (publisher.run(), carrier.run(), work.run())]
+        federation_dsn = await _federation_database(server, log_key.vkey, heartbeat_key.verifier.vkey)
+        parts = visible_parts.Parts(
+            town=town_dsn,
+            federation=federation_dsn,
+            hub=hub.url,
+            node_seed=hub.seeds[CODE],
+            federation_seed=hub.federation_endpoint().seed,
+            receipts_key=receipts_key.to_text(),
+        )
+        await stack.enter_async_context(visible_parts.running("relay", folder, parts))
+        visible = await stack.enter_async_context(visible_parts.running("federation", folder, parts))
+        publishing = asyncio.create_task(publisher.run())
         try:
-            yield _System(sequencer, projector)
+            yield _System(sequencer, visible)
         finally:
-            for loop in loops:
-                loop.cancel()
-            for loop in loops:
-                with suppress(asyncio.CancelledError):
-                    await loop
+            publishing.cancel()
+            with suppress(asyncio.CancelledError):
+                await publishing
 
 
-async def _town_pool(stack: AsyncExitStack, server: EmbeddedPostgres) -> Pool:
+async def _town_database(stack: AsyncExitStack, server: EmbeddedPostgres) -> tuple[str, Pool]:
     dsn = server.create_database("town").owner_dsn
     for service, migrations in (("log", eventlog.MIGRATIONS), ("relay", relay.MIGRATIONS)):
         await migrate(dsn, service, [migrations])
     pool = await create_pool(dsn)
     stack.push_async_callback(pool.close)
-    return pool
+    return dsn, pool
 
 
-async def _federation_pool(stack: AsyncExitStack, server: EmbeddedPostgres, log_key: str, heartbeat_key: str) -> Pool:
+async def _federation_database(server: EmbeddedPostgres, log_key: str, heartbeat_key: str) -> str:
     dsn = server.create_database("federation").owner_dsn
     await prepare(dsn, None)
-    pool = await create_pool(dsn)
-    stack.push_async_callback(pool.close)
-    await pool.execute(
-        "INSERT INTO mirror.log (log, state, heartbeat_key) VALUES ($1, 'open', $2)", CODE, heartbeat_key
-    )
-    await pool.execute("INSERT INTO mirror.key (log, from_size, log_key) VALUES ($1, 0, $2)", CODE, log_key)
-    return pool
-
-
-async def _relay(stack: AsyncExitStack, folder: Path, pool: Pool, hub: EmbeddedNats, receipts_key: Cosigner) -> Relay:
-    seed = folder / "node.nk"
-    seed.touch(mode=0o600)
-    seed.write_text(hub.seeds[CODE])
-    settings = RelaySettings(
-        federation=FEDERATION,
-        code=CODE,
-        database="",  # the pool is made already
-        hub=HubConnection(servers=(hub.url,), seed_file=seed),
-        receipt_key=receipts_key.verifier.vkey,
-    )
-    return Relay(settings, pool, await stack.enter_async_context(Connection(hub_endpoint(settings))))
+    connection = await asyncpg.connect(dsn)
+    try:
+        await connection.execute(
+            "INSERT INTO mirror.log (log, state, heartbeat_key) VALUES ($1, 'open', $2)", CODE, heartbeat_key
+        )
+        await connection.execute("INSERT INTO mirror.key (log, from_size, log_key) VALUES ($1, 0, $2)", CODE, log_key)
+    finally:
+        await connection.close()
+    return dsn
 
 
 @asynccontextmanager
