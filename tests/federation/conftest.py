@@ -1,16 +1,27 @@
 """A federation's database, and towns admitted to it directly; admission itself has tests of its own."""
 
 from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
 
 import asyncpg
+import httpx
 import pytest
 
+from tests.federation.desk import AUDIENCE, Desk
 from tests.federation.towns import FEDERATION, NOW, Town
+from tomoni.auth import TokenIssuer, TokenVerifier
 from tomoni.database import Pool, create_pool
+from tomoni.eventlog import Sequencer
 from tomoni.tlog.cosignature import Cosigner, generate_cosigner
+from tomoni_federation.admissions.office import Office
+from tomoni_federation.app import create_app
 from tomoni_federation.intake.receive import Receiver
+from tomoni_federation.interface import Answering
+from tomoni_federation.limits import LookupLimit
 from tomoni_federation.projections.project import Projector
 from tomoni_federation.schema import prepare
+from tomoni_federation.status.query import Gatherer
 
 
 @dataclass
@@ -67,3 +78,39 @@ async def federation(database):
     receiver = Receiver(pool, FEDERATION, cosigner, clock=lambda: NOW)
     yield Federation(pool, database.owner_dsn, database.runner_dsn, receiver, Projector(pool, FEDERATION), cosigner)
     await pool.close()
+
+
+@pytest.fixture
+async def desk(federation, tmp_path: Path):
+    key = tmp_path / "tokens.jwk"
+    TokenIssuer.create(key)
+    issuer = TokenIssuer(key, "https://issuer.example")
+    answering = Answering(
+        pool=federation.pool,
+        gatherer=Gatherer(federation.pool),
+        limit=LookupLimit(60, clock=lambda: 0.0),
+        purposes={"emergency": timedelta(days=7), "counter": timedelta(hours=24), "tour": timedelta(seconds=3)},
+        clock=lambda: made.now,
+    )
+    async with Sequencer(federation.pool) as sequencer:
+        office = Office(federation.pool, sequencer, FEDERATION, clock=lambda: NOW)
+        verifier = TokenVerifier(issuer.jwks(), issuer.issuer, AUDIENCE)
+        app = create_app(answering, office, verifier, FEDERATION)
+        transport = httpx.ASGITransport(app=app)
+        async with httpx.AsyncClient(transport=transport, base_url="http://federation") as client:
+            made = Desk(federation, client, issuer, office, app)
+            yield made
+
+
+@pytest.fixture
+async def shibuya(desk):
+    town = Town("131130")
+    await desk.federation.admit(town)
+    return town
+
+
+@pytest.fixture
+async def setagaya(desk):
+    town = Town("131121")
+    await desk.federation.admit(town)
+    return town

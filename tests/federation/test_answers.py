@@ -1,103 +1,20 @@
 """The answers over HTTP: who may ask what, and what an answer holds."""
 
 from datetime import UTC, date, datetime, timedelta
-from pathlib import Path
 
-import httpx
 import msgspec
 import pytest
 
 from tests.federation.towns import FEDERATION, NOW, Town, unknown_event
 from tomoni import nkey
 from tomoni.admission import sign_admission
-from tomoni.auth import SCOPES, TokenIssuer, TokenVerifier
+from tomoni.auth import SCOPES
 from tomoni.documents import new_handle, print_handle
-from tomoni.eventlog import EventReader, Sequencer
+from tomoni.eventlog import EventReader
 from tomoni.events import decode_event
 from tomoni.events import federation as f
-from tomoni_federation.admissions.office import Office
-from tomoni_federation.app import create_app
-from tomoni_federation.interface import Answering
-from tomoni_federation.limits import LookupLimit
 from tomoni_federation.projections import sql
-from tomoni_federation.status.query import LOOKUP, Gatherer
-
-AUDIENCE = f"{FEDERATION}/federation"
-
-
-class Desk:
-    """A federation answering over HTTP, with tokens of every scope."""
-
-    def __init__(self, federation, client, issuer, office, app):
-        self.federation, self.client, self._issuer, self.office, self.app = federation, client, issuer, office, app
-        self.now = NOW
-        """What the federation's clock says."""
-
-    def token(self, *scopes, subject="somebody", **bound):
-        return self._issuer.issue(subject, scopes, AUDIENCE, **bound)
-
-    async def post(self, path, body, *scopes, **bound):
-        headers = {"Authorization": f"Bearer {self.token(*(scopes or ('verifier',)), **bound)}"}
-        return await self.client.post(path, json=body, headers=headers)
-
-    async def get(self, path, *scopes, **bound):
-        return await self.client.get(path, headers={"Authorization": f"Bearer {self.token(*scopes, **bound)}"})
-
-    async def status(self, town, handle, *scopes, purpose="counter", **bound):
-        body = {"issuer": town.code, "handle": handle, "purpose": purpose}
-        return (await self.post("/v1/status", body, *scopes, **bound)).json()
-
-    async def recognition(self, town, handle, receiver, *scopes, service="public-housing", **fields):
-        body = {
-            "issuer": town.code,
-            "handle": handle,
-            "receiver": receiver.code,
-            "service": service,
-            "purpose": "counter",
-        }
-        return (await self.post("/v1/recognition", body | fields, *scopes)).json()
-
-    async def hear(self, *towns, at=NOW):
-        """Take everything the towns have, and a heartbeat of each."""
-        for town in towns:
-            await self.federation.take(*town.messages())
-        await self.federation.take(heartbeats=[town.heartbeat(at) for town in towns])
-
-
-@pytest.fixture
-async def desk(federation, tmp_path: Path):
-    key = tmp_path / "tokens.jwk"
-    TokenIssuer.create(key)
-    issuer = TokenIssuer(key, "https://issuer.example")
-    answering = Answering(
-        pool=federation.pool,
-        gatherer=Gatherer(federation.pool),
-        limit=LookupLimit(60, clock=lambda: 0.0),
-        purposes={"emergency": timedelta(days=7), "counter": timedelta(hours=24), "tour": timedelta(seconds=3)},
-        clock=lambda: made.now,
-    )
-    async with Sequencer(federation.pool) as sequencer:
-        office = Office(federation.pool, sequencer, FEDERATION, clock=lambda: NOW)
-        verifier = TokenVerifier(issuer.jwks(), issuer.issuer, AUDIENCE)
-        app = create_app(answering, office, verifier, FEDERATION)
-        transport = httpx.ASGITransport(app=app)
-        async with httpx.AsyncClient(transport=transport, base_url="http://federation") as client:
-            made = Desk(federation, client, issuer, office, app)
-            yield made
-
-
-@pytest.fixture
-async def shibuya(desk):
-    town = Town("131130")
-    await desk.federation.admit(town)
-    return town
-
-
-@pytest.fixture
-async def setagaya(desk):
-    town = Town("131121")
-    await desk.federation.admit(town)
-    return town
+from tomoni_federation.status.query import LOOKUP
 
 
 async def test_a_life_from_oath_to_replacement_and_end(desk, shibuya):

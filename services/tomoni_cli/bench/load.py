@@ -2,8 +2,8 @@
 
 import asyncio
 import time
-from collections.abc import Callable, Iterator, Sequence
-from typing import Final
+from collections.abc import Iterator, Sequence
+from typing import Final, cast
 
 MOST_SECONDS: Final = 300
 """A request that is never answered ends the benchmark, and not its reader's patience."""
@@ -53,20 +53,23 @@ class _Client(asyncio.Protocol):
         self._waiting = waiting
         self._expected = expected
         self._received = b""
-        self._write: Callable[[bytes], None] | None = None
-        self.close: Callable[[], None] = lambda: None
+        self._transport: asyncio.WriteTransport | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        if isinstance(transport, asyncio.WriteTransport):
-            self._write = transport.write
-        self.close = transport.close
+        self._transport = cast("asyncio.WriteTransport", transport)  # uvloop's are of no class of asyncio's
+
+    def close(self) -> None:
+        if self._transport is not None:
+            self._transport.close()
 
     def send_next(self) -> None:
         following = next(self._waiting, None)
-        if following is None or self._write is None:
+        if following is None:
             self._finish(None)
+        elif self._transport is None:
+            self._finish(ConnectionError("a request cannot be sent before there is a connection"))
         else:
-            self._write(following)
+            self._transport.write(following)
 
     def data_received(self, data: bytes) -> None:
         self._received += data
