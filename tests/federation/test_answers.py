@@ -4,6 +4,7 @@ from datetime import UTC, date, datetime, timedelta
 
 import msgspec
 import pytest
+import structlog
 
 from tests.federation.towns import FEDERATION, NOW, Town, unknown_event
 from tomoni import nkey
@@ -373,6 +374,17 @@ async def test_ready_tests_a_write_and_a_proof(desk, shibuya):
     await desk.federation.as_owner("UPDATE mirror.entry SET data = 'changed'")
     refused = await desk.client.get("/health/ready")
     assert (refused.status_code, "proof" in refused.text) == (503, True)
+
+
+async def test_one_log_that_does_not_prove_is_an_alarm_and_the_others_are_served(desk, shibuya, setagaya):
+    shibuya.issue()
+    setagaya.issue()
+    await desk.hear(shibuya, setagaya)
+    await desk.federation.as_owner("ALTER TABLE mirror.entry DISABLE TRIGGER entries_stay")
+    await desk.federation.as_owner("UPDATE mirror.entry SET data = 'changed' WHERE log = '131130'")
+    with structlog.testing.capture_logs() as lines:
+        assert (await desk.client.get("/health/ready")).status_code == 200
+    assert [line["code"] for line in lines if line["event"] == "log_does_not_prove"] == ["131130"]
 
 
 FILL = """
