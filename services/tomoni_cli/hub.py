@@ -1,13 +1,16 @@
 """`tomoni hub`: run the hub, or make a new one."""
 
+import sys
 from pathlib import Path
 from typing import Annotated
 
+import msgspec
 from cyclopts import App, Parameter
 from rich.console import Console
 
 from tomoni import logging, loop, settings
 from tomoni.jurisdictions.catalogue import all_jurisdictions, former_jurisdictions
+from tomoni.transport import asyncapi
 from tomoni_federation.hub.initialise import Place, initialise_hub, key_file
 from tomoni_federation.hub.process import run_hub
 from tomoni_federation.hub.settings import HubSettings
@@ -21,6 +24,12 @@ def run(*, config: Annotated[Path, Parameter(help="Settings file (TOML); TOMONI_
     logging.configure("hub")
     codes = {one.code for one in (*all_jurisdictions(), *former_jurisdictions())}
     loop.run(run_hub(settings.load(HubSettings, config), codes))
+
+
+@app.command
+def describe() -> None:
+    """Print the NATS side of the system as an AsyncAPI document; docs/asyncapi.json is what this prints."""
+    sys.stdout.write(msgspec.json.format(msgspec.json.encode(asyncapi.describe()), indent=2).decode() + "\n")
 
 
 @app.command
