@@ -20,7 +20,7 @@ from tomoni.eventlog.lastword import LastWord
 from tomoni.eventlog.publisher import CheckpointPublisher, FixedKeys
 from tomoni.eventlog.routes import log_routes
 from tomoni.health import health_routes
-from tomoni.service import describe, exception_handlers, open_pool, open_token_verifier
+from tomoni.service import AccessDescription, describe, exception_handlers, open_pool, open_token_verifier
 from tomoni.transport import Connection, Endpoint, tls_context
 from tomoni.transport.subjects import FEDERATION_INBOX
 from tomoni_federation.admissions.api import admission_routes
@@ -62,6 +62,7 @@ def create_app(answering: Answering, office: Office, verifier: TokenVerifier, fe
             *health_routes({"write": require_write, "proof": require_proven}),
         ],
         middleware=[bearer_middleware(verifier)],
+        plugins=[AccessDescription()],
         exception_handlers=exception_handlers,
         logging_config=None,  # its own would replace ours, and write the texts of exceptions
         openapi_config=describe(

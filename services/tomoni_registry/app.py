@@ -18,7 +18,7 @@ from tomoni.database import Pool
 from tomoni.eventlog import EventReader, Sequencer, log_routes
 from tomoni.health import health_routes
 from tomoni.secret_files import SecretFileError
-from tomoni.service import describe, exception_handlers, open_pool, open_token_verifier
+from tomoni.service import AccessDescription, describe, exception_handlers, open_pool, open_token_verifier
 from tomoni.settings import SettingsError
 from tomoni_registry.arrangements.api import arrangement_routes
 from tomoni_registry.certificates.api import certificate_routes
@@ -56,6 +56,7 @@ def create_app(town: Town, verifier: TokenVerifier, pool: Pool, signing: Signing
             *health_routes({"write": require_write, "proof": signing.require_proof}),
         ],
         middleware=[bearer_middleware(verifier)],
+        plugins=[AccessDescription()],
         exception_handlers=exception_handlers,
         openapi_config=describe(
             f"Tomoni registry node {town.code}",

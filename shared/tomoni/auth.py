@@ -181,6 +181,12 @@ def requires(*scopes: Scope, jurisdiction: str | None = None) -> dict[str, objec
     return {"requires": Requirement(frozenset(scopes), jurisdiction)}
 
 
+def requirement_of(opt: Mapping[str, object]) -> Requirement | None:
+    """Return what a route's `opt` requires; None where it is public, or forgotten."""
+    found = opt.get("requires")
+    return found if isinstance(found, Requirement) else None
+
+
 def bearer_middleware(verifier: TokenVerifier) -> Middleware:
     """Return the middleware that reads bearer tokens and holds each route to what its `opt` says.
 
@@ -205,8 +211,8 @@ def _admitted(scope: HTTPScope, verifier: TokenVerifier) -> Principal | None:
     if opt.get("public"):
         return None
     principal = verifier.verify(_token(scope))
-    requirement = opt.get("requires")
-    if not isinstance(requirement, Requirement):
+    requirement = requirement_of(opt)
+    if requirement is None:
         raise Problem("forbidden", "This route names nobody who may use it. Tell the operator.")
     requirement.admit(principal)
     return principal

@@ -16,10 +16,13 @@ from joserfc.errors import JoseError
 from litestar import Response, Router
 from litestar.openapi import OpenAPIConfig
 from litestar.openapi.plugins import JsonRenderPlugin
+from litestar.openapi.spec import Components, SecurityScheme
+from litestar.plugins import ReceiveRoutePlugin
+from litestar.routes import BaseRoute, HTTPRoute
 from litestar.types import ExceptionHandlersMap
 
 from tomoni import problems
-from tomoni.auth import PUBLIC, TokenIssuer, TokenVerifier
+from tomoni.auth import PUBLIC, TokenIssuer, TokenVerifier, requirement_of
 from tomoni.database import Pool, create_pool
 from tomoni.eventlog.connections import BROKEN, UNWRITABLE
 from tomoni.eventlog.errors import LogUnavailable, OutcomeUnknown, Overloaded, WritesRefused
@@ -28,6 +31,8 @@ from tomoni.secret_files import SecretFileError, read_secret
 from tomoni.settings import SettingsError
 
 POOL_SIZE = 16
+_BEARER = "bearer"
+_BEARER_TOKEN = SecurityScheme(type="http", scheme="bearer", bearer_format="JWT")
 
 log = structlog.get_logger()
 
@@ -107,10 +112,21 @@ def describe(title: str, description: str) -> OpenAPIConfig:
         version="1",
         description=description,
         openapi_router=Router("/schema", route_handlers=[], opt=PUBLIC),
+        components=Components(security_schemes={_BEARER: _BEARER_TOKEN}),
         render_plugins=[JsonRenderPlugin()],
         create_examples=False,
         use_handler_docstrings=True,
     )
+
+
+class AccessDescription(ReceiveRoutePlugin):
+    """Writes whom each route answers (`tomoni.auth.requires`) into the interface description, so that both agree."""
+
+    def receive_route(self, route: BaseRoute) -> None:
+        """Name the scopes of a route's handlers as their security requirement."""
+        for handler in route.route_handlers if isinstance(route, HTTPRoute) else ():
+            if (requirement := requirement_of(handler.opt)) is not None:
+                handler.security = [{_BEARER: sorted(requirement.scopes)}]
 
 
 class _Unavailable(NamedTuple):
