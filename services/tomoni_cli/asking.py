@@ -70,7 +70,7 @@ def read_handle() -> str:
 
 
 def read_items(file: Path, cls: type[T]) -> list[T]:
-    """Return the items of a file of JSON lines; raise SettingsError, which repeats nothing of it, where one is wrong."""
+    """Return the items of a file of JSON lines; raise SettingsError, repeating nothing, where one is wrong."""
     items: list[T] = []
     for number, line in enumerate(file.read_bytes().splitlines(), 1):
         if not line.strip():
