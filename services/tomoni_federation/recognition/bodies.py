@@ -1,0 +1,101 @@
+"""What is asked and answered about recognition, as JSON has it."""
+
+from datetime import UTC, date, datetime
+from typing import Final
+
+import msgspec
+
+from tomoni.events.types import Code, Service
+from tomoni_federation.interface import Described
+from tomoni_federation.recognition.decision import TERMS, TEXTS, Outcome, Reason
+from tomoni_federation.status.api import VALID, Handle, Purpose, StatusAnswer
+
+
+class RecognitionQuestion(Described, frozen=True, kw_only=True):
+    """A document, the receiver who is asked to recognise it, for which service and on which day in Japan (today).
+
+    The day may be up to 366 days ahead; the answer then says that it rests on what is known now.
+    """
+
+    issuer: Code
+    handle: Handle
+    receiver: Code
+    service: Service
+    purpose: Purpose
+    on: date | None = None
+
+
+class ReasonAnswer(msgspec.Struct, frozen=True, kw_only=True):
+    """One reason, for programs and for people."""
+
+    code: Reason
+    text: str
+
+
+class EntryAnswer(msgspec.Struct, frozen=True, kw_only=True):
+    """An entry that decided the answer; shown to auditors."""
+
+    log: str
+    position: int
+
+
+class RecognitionAnswer(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Whether it counts, under which arrangement and terms, what else to show, and why."""
+
+    decision: Outcome
+    reasons: tuple[ReasonAnswer, ...]
+    certificate: StatusAnswer
+    on: date
+    receiver_fresh_as_of: datetime | None
+    pattern: str | None = None
+    arrangement: str | None = None
+    terms: str | None = None
+    conditions: tuple[str, ...] = ()
+    entries: tuple[EntryAnswer, ...] = ()
+
+
+class ArrangementAnswer(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What a receiver has declared. `until` is the last day on which it counts."""
+
+    id: str
+    receiver: str
+    pattern: str
+    kinds: tuple[str, ...]
+    services: tuple[str, ...]
+    effective_from: date
+    until: date | None = None
+    issuers: tuple[str, ...] = ()
+    prefecture: str | None = None
+    network: str | None = None
+    conditions: tuple[str, ...] = ()
+    precedence: int = 0
+    keeps_recognised: bool = False
+    unknown: bool = False
+
+
+class ArrangementsAnswer(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A page of a receiver's arrangements; `after` asks for the next one."""
+
+    arrangements: tuple[ArrangementAnswer, ...]
+    fresh_as_of: datetime | None
+    after: str | None = None
+
+
+QUESTION: Final = RecognitionQuestion(
+    issuer="131130",
+    handle="0000-0000-0000-0000-00",
+    receiver="131121",
+    service="public-housing",
+    purpose="counter",
+)
+RECOGNISED: Final = RecognitionAnswer(
+    decision="recognised",
+    reasons=(ReasonAnswer(code="arrangement-applies", text=TEXTS["arrangement-applies"]),),
+    certificate=VALID,
+    on=date(2026, 11, 23),
+    receiver_fresh_as_of=datetime(2026, 11, 23, 3, 0, tzinfo=UTC),
+    pattern="E",
+    arrangement="6f9c3f0e-2f5c-4c1e-9a55-0c9d0e6b7a11",
+    terms=TERMS["E"],
+    conditions=("identity-document",),
+)
