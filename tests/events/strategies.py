@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from msgspec import inspect as mi
 
 from tomoni.events import EVENT_TYPES, Event
-from tomoni.events.types import CONDITIONS, SERVICES
+from tomoni.events.vocabulary import CONDITIONS, SERVICES
 from tomoni.times import format_time
 
 texts = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=40)
@@ -21,10 +21,10 @@ _BY_FIELD = {"time": instants, "id": st.builds(lambda n: str(uuid.UUID(int=n)), 
 def _strings(node: mi.StrType) -> st.SearchStrategy[str]:
     if node.pattern is None:
         return texts.map(lambda text: text[: node.max_length or 40])
-    if SERVICES[0] in node.pattern:
-        return st.sampled_from(SERVICES) | st.from_regex(r"\Ax-[a-z0-9-]{1,40}\Z")
-    if CONDITIONS[0] in node.pattern:
-        return st.sampled_from(CONDITIONS)
+    if next(iter(SERVICES)) in node.pattern:
+        return st.sampled_from(list(SERVICES)) | st.from_regex(r"\Ax-[a-z0-9-]{1,40}\Z")
+    if next(iter(CONDITIONS)) in node.pattern:
+        return st.sampled_from(list(CONDITIONS))
     return st.from_regex(node.pattern.replace("^", r"\A").replace("$", r"\Z"))
 
 

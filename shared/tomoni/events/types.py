@@ -11,6 +11,7 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta
 
+from tomoni.events.vocabulary import CONDITIONS, SERVICES
 from tomoni.times import TIME_PATTERN
 
 MAX_ENTRY_BYTES = 60_000
@@ -43,28 +44,9 @@ RevocationEffect = Literal["ended", "void"]
 Pattern = Literal["A", "B", "C", "D", "E"]
 """Mutual use, continuation, hand-over, fewer documents, service recognition (DOMAIN.md)."""
 
-SERVICES = (
-    "public-housing",
-    "hospital-visit",
-    "hospital-explanation",
-    "nursery",
-    "welfare",
-    "ambulance-record",
-    "condolence-money",
-    "private-rental",
-    "new-certificate",
-)
 Service = Annotated[str, Meta(pattern=rf"^({'|'.join(SERVICES)}|x-[a-z0-9-]{{1,40}})$(?!\n)")]
-"""What is asked for with a certificate; `new-certificate`: one by continuation; `x-…`: a local service."""
+"""What is asked for with a certificate; `x-…`: a local service."""
 
-CONDITIONS = (
-    "identity-document",
-    "residence-record",
-    "family-register",
-    "original-surrendered",
-    "consent-to-notify",
-    "both-present",
-)
 Condition = Annotated[str, Meta(pattern=rf"^({'|'.join(CONDITIONS)}|x-[a-z0-9-]{{1,40}})$(?!\n)")]
 """What else has to be shown or done; `x-…` is a local condition."""
 
