@@ -267,6 +267,7 @@ ROUTES = {
     ("POST", "/v1/status/batch"): ASKING,
     ("POST", "/v1/recognition"): ASKING,
     ("GET", "/v1/arrangements"): ASKING | {"secretariat"},
+    ("GET", "/v1/vocabulary"): set(SCOPES),
     ("GET", "/v1/jurisdictions"): set(SCOPES),
     ("POST", "/v1/admissions"): {"secretariat"},
     ("POST", "/v1/jurisdictions/131130/suspend"): {"secretariat"},

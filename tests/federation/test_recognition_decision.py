@@ -4,7 +4,12 @@ from datetime import date
 import pytest
 
 from tests.federation.test_status_decision import CURRENT, DAY, TODAY, having
-from tomoni_federation.recognition.decision import TEXTS, Arrangement, Entry, Question, ReceiverView, decide
+from tomoni.events.vocabulary import PATTERNS
+from tomoni_federation.recognition.arrangements import Arrangement, Entry, Question
+from tomoni_federation.recognition.decision import ReceiverView, decide
+from tomoni_federation.recognition.networks import Acceptance, Change, Charter, Network, Standing
+from tomoni_federation.recognition.terms import TERMS
+from tomoni_federation.recognition.texts import RANKING_TEXTS, TEXTS
 from tomoni_federation.status.decision import Answer
 
 SHIBUYA, SETAGAYA, YOKOHAMA = "131130", "131121", "141003"
@@ -94,7 +99,6 @@ WITHDRAWN = replace(HOUSING, withdrawn_on=TODAY, withdrawn_position=9)
         (replace(HOUSING, codes=frozenset(), prefecture="13"), "arrangement-applies"),
         (replace(HOUSING, codes=frozenset(), prefecture="14"), "no-arrangement"),
         (replace(HOUSING, codes=frozenset(), network="national"), "no-arrangement"),
-        (replace(HOUSING, pattern="C"), "pattern-undecided"),
         (replace(HOUSING, unknown=True), "arrangement-unknown"),
     ],
 )
@@ -104,7 +108,6 @@ def test_dates_kinds_services_and_issuers_rule(arrangement, reason):
     assert decision.outcome == {
         "arrangement-applies": "recognised",
         "kept-recognised": "recognised",
-        "pattern-undecided": "unknown",
         "arrangement-unknown": "unknown",
     }.get(reason, "not-recognised")
 
@@ -119,7 +122,7 @@ TOMORROW = replace(QUESTION, on=TODAY + DAY)
         (replace(HOUSING, effective_from=TODAY + DAY), "recognised", ("arrangement-applies", "day-to-come")),
         (LAST, "not-recognised", ("date-not-covered", "day-to-come")),
         (replace(LAST, keeps_recognised=True), "recognised", ("kept-recognised", "day-to-come")),
-        (replace(HOUSING, pattern="D"), "unknown", ("pattern-undecided",)),
+        (replace(HOUSING, unknown=True), "unknown", ("arrangement-unknown",)),
     ],
 )
 def test_whatever_is_said_of_a_day_to_come_is_said_to_be_what_is_known_now(arrangement, outcome, reasons):
@@ -158,10 +161,117 @@ def test_the_higher_precedence_prevails_then_the_newer_then_the_identity():
     assert ask(replace(HOUSING, id="z"), replace(HOUSING, id="c")).arrangement == "c"
 
 
-def test_a_shared_network_names_its_members():
-    networked = replace(HOUSING, codes=frozenset(), network="national")
-    both_in = replace(QUESTION, shared_networks=frozenset({"national"}))
-    assert ask(networked, question=both_in).outcome == "recognised"
+@pytest.mark.parametrize("pattern", "ABCDE")
+def test_each_pattern_is_recognised_under_its_own_terms_in_both_languages(pattern):
+    decision = ask(replace(HOUSING, pattern=pattern))
+    assert (decision.outcome, decision.pattern, decision.terms) == ("recognised", pattern, TERMS[pattern])
+    assert set(TERMS) == set("ABCDE") == set(PATTERNS)
+    assert len(set(TERMS.values())) == len(TERMS)
+
+
+NETWORKED = replace(HOUSING, codes=frozenset(), network="national", conditions=("identity-document",))
+CHARTER = Charter(
+    date(2024, 11, 1), 0, "E", frozenset({"partnership"}), frozenset({"public-housing"}), ("both-present",)
+)
+JOINED = Standing(changes=(Change(date(2026, 4, 1), 7, True),), acceptances=(Acceptance(date(2026, 5, 1), None, 8),))  # noqa: FBT003
+NATIONAL = Network(charters=(CHARTER,), issuer=JOINED, receiver=JOINED)
+LEFT = replace(JOINED, changes=(*JOINED.changes, Change(TODAY - DAY, 9, False)))  # noqa: FBT003
+
+
+def ask_network(arrangement=NETWORKED, *, on=TODAY, document=CURRENT, **changes):
+    network = replace(NATIONAL, **changes)
+    return ask(arrangement, question=replace(QUESTION, on=on), document=document, networks={"national": network})
+
+
+def test_a_network_recognises_by_what_arrangement_and_charter_both_say_and_all_that_counts_is_cited():
+    decision = ask_network()
+    assert (decision.outcome, decision.conditions) == ("recognised", ("identity-document", "both-present"))
+    assert decision.entries == (
+        Entry(log=SHIBUYA, position=3),
+        Entry(log=SETAGAYA, position=5),
+        Entry(log=SHIBUYA, position=7),
+        Entry(log="federation", position=8),
+        Entry(log=SETAGAYA, position=7),
+        Entry(log="federation", position=0),
+    )
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"charters": ()}, "no-charter"),
+        ({"charters": (CHARTER._replace(effective_on=TODAY + DAY),)}, "no-charter"),
+        ({"charters": (CHARTER._replace(pattern="B"),)}, "pattern-not-in-charter"),
+        ({"charters": (CHARTER._replace(kinds=frozenset({"familyship"})),)}, "kind-not-in-charter"),
+        ({"charters": (CHARTER._replace(services=frozenset({"nursery"})),)}, "service-not-in-charter"),
+        ({"issuer": replace(JOINED, acceptances=())}, "issuer-not-member"),
+        ({"issuer": replace(JOINED, changes=())}, "issuer-not-member"),
+        ({"receiver": Standing()}, "receiver-not-member"),
+        ({"issuer": LEFT}, "issuer-not-member"),
+        ({"issuer": Standing()}, "no-arrangement"),
+        ({"unclear": True}, "arrangement-unknown"),
+    ],
+)
+def test_what_a_network_lacks_is_told(changes, reason):
+    assert ask_network(**changes).reasons == (reason,)
+
+
+def test_an_amendment_counts_from_its_own_day_and_of_one_day_the_later_entry():
+    amended = CHARTER._replace(effective_on=TODAY, position=20, services=frozenset({"nursery"}))
+    mended = CHARTER._replace(effective_on=TODAY, position=21)
+    assert ask_network(on=TODAY - DAY, charters=(CHARTER, amended)).outcome == "recognised"
+    assert ask_network(charters=(CHARTER, amended)).outcome == "not-recognised"
+    assert ask_network(charters=(CHARTER, amended, mended)).outcome == "recognised"
+
+
+@pytest.mark.parametrize("side", ["issuer", "receiver"])
+def test_when_a_member_leaves_what_was_certified_by_the_last_common_day_is_kept_if_the_arrangement_keeps_it(side):
+    keeping = replace(NETWORKED, keeps_recognised=True)
+    assert ask_network(**{side: LEFT}).outcome == "not-recognised"
+    kept = ask_network(keeping, **{side: LEFT})
+    assert (kept.outcome, kept.reasons) == ("recognised", ("kept-recognised",))
+    assert Entry(log={"issuer": SHIBUYA, "receiver": SETAGAYA}[side], position=9) in kept.entries
+    for certified_on, outcome in ((TODAY - 2 * DAY, "recognised"), (TODAY - DAY, "not-recognised")):
+        assert ask_network(keeping, document=having(certified_on=certified_on), **{side: LEFT}).outcome == outcome
+
+
+def test_an_acceptance_with_a_last_day_ends_the_membership_too():
+    until = replace(JOINED, acceptances=(Acceptance(date(2026, 5, 1), TODAY - DAY, 8),))
+    assert ask_network(on=TODAY - DAY, issuer=until).outcome == "recognised"
+    assert ask_network(issuer=until).reasons == ("issuer-not-member",)
+    again = replace(until, acceptances=(*until.acceptances, Acceptance(TODAY, None, 12)))
+    assert ask_network(issuer=again).outcome == "recognised"
+
+
+def considered(decision):
+    return [(one.arrangement, one.outcome, one.reason) for one in decision.considered]
+
+
+def test_every_arrangement_that_names_the_issuer_is_told_of_the_prevailing_one_first():
+    older = replace(HOUSING, id="o", precedence=1)
+    newer = replace(HOUSING, id="n", precedence=1, effective_from=TODAY)
+    nursery = replace(HOUSING, id="x", services=frozenset({"nursery"}))
+    elsewhere = replace(HOUSING, id="y", codes=frozenset({YOKOHAMA}))
+    assert considered(ask(HOUSING, nursery, older, elsewhere, newer)) == [
+        ("n", "prevails", "newer"),
+        ("o", "outranked", "older"),
+        (HOUSING.id, "outranked", "lower-precedence"),
+        ("x", "does-not-apply", "service-not-covered"),
+    ]
+    assert considered(ask(HOUSING)) == [(HOUSING.id, "prevails", "only-one")]
+    assert considered(ask(HOUSING, older))[0] == ("o", "prevails", "higher-precedence")
+    twins = ask(replace(HOUSING, id="b"), replace(HOUSING, id="a"))
+    assert considered(twins) == [("a", "prevails", "first-by-identity"), ("b", "outranked", "later-by-identity")]
+
+
+def test_where_something_is_unreadable_nothing_is_said_to_prevail():
+    unreadable = replace(HOUSING, id="u", unknown=True)
+    nursery = replace(HOUSING, id="x", services=frozenset({"nursery"}))
+    assert sorted(considered(ask(HOUSING, unreadable, nursery))) == [
+        (HOUSING.id, "unknown", "arrangement-unknown"),
+        ("u", "unknown", "arrangement-unknown"),
+        ("x", "does-not-apply", "service-not-covered"),
+    ]
 
 
 def test_what_the_receiver_declared_must_be_known():
@@ -181,4 +291,4 @@ def test_a_valid_status_without_a_document_is_a_defect_and_never_an_answer():
 
 
 def test_every_reason_has_words():
-    assert all(text.endswith((".", "!")) for text in TEXTS.values())
+    assert all(text.endswith((".", "!")) for text in {**TEXTS, **RANKING_TEXTS}.values())

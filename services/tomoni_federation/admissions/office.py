@@ -54,9 +54,14 @@ _NEXT_KEY = """
 INSERT INTO mirror.key (log, from_size, log_key) VALUES ($1, $2, $3)
 ON CONFLICT (log, from_size, log_key) DO UPDATE SET retired = false
 """
+_CHARTER = """
+INSERT INTO projection.charter (network, version, effective_on, pattern, kinds, services, conditions)
+VALUES ($1, $2, $3, $4, $5, $6, $7)
+"""
 _ACCEPT = """
-INSERT INTO projection.acceptance (network, member, effective_on, effective_until) VALUES ($1, $2, $3, $4)
-ON CONFLICT (network, member, effective_on) DO UPDATE SET effective_until = excluded.effective_until
+INSERT INTO projection.acceptance (network, member, effective_on, effective_until, version) VALUES ($1, $2, $3, $4, $5)
+ON CONFLICT (network, member, effective_on) DO UPDATE
+SET effective_until = excluded.effective_until, version = excluded.version
 """
 
 Decided = tuple[Sequence[FederationEvent], str, int, tuple[Statement, ...]]
@@ -153,7 +158,8 @@ class Office:
 
         async def decide() -> Decided:
             network = await self.network(name)
-            return decider.charter(network, terms, self._stamp()), network.subject, network.version, ()
+            events = decider.charter(network, terms, self._stamp())
+            return events, network.subject, network.version, tuple(_to_row(name, event.data) for event in events)
 
         await self._append(decide)
         return await self.network(name)
@@ -165,7 +171,7 @@ class Office:
             network = await self.network(name)
             events = decider.accept_member(network, member, on, until, self._stamp())
             last_day = None if isinstance(until, UnsetType) else until
-            beside = (Statement(_ACCEPT, (name, member, on, last_day)),)
+            beside = (Statement(_ACCEPT, (name, member, on, last_day, network.version + 1)),)
             return events, network.subject, network.version, beside
 
         await self._append(decide)
@@ -233,3 +239,9 @@ class Office:
 
     def _stamp(self) -> Stamp:
         return Stamp(event_id=str(uuid.uuid4()), origin=self._origin, at=self._clock())
+
+
+def _to_row(network: str, terms: NetworkTermsData) -> Statement:
+    """Return what writes the terms of a charter beside its event."""
+    lists = (list(terms.kinds), list(terms.services), list(terms.conditions))
+    return Statement(_CHARTER, (network, terms.version, terms.effective_on, terms.pattern, *lists))

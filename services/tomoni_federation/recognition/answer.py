@@ -1,5 +1,6 @@
 """Answering one question about recognition, whole: what is read, decided and told."""
 
+from collections.abc import Iterable, Mapping
 from datetime import date, datetime, timedelta
 from typing import Final
 
@@ -7,15 +8,26 @@ from tomoni.auth import Principal
 from tomoni.problems import Problem
 from tomoni.times import day_in_japan
 from tomoni_federation.interface import Answering, document_key, jurisdiction, require_within_reach
-from tomoni_federation.recognition.bodies import EntryAnswer, ReasonAnswer, RecognitionAnswer, RecognitionQuestion
-from tomoni_federation.recognition.decision import TEXTS, Decision, Question, ReceiverView, decide
+from tomoni_federation.recognition.arrangements import Entry, Question
+from tomoni_federation.recognition.bodies import (
+    ConsideredAnswer,
+    EntryAnswer,
+    ReasonAnswer,
+    RecognitionAnswer,
+    RecognitionQuestion,
+)
+from tomoni_federation.recognition.decision import Considered, Decision, ReceiverView, decide
 from tomoni_federation.recognition.query import Known, read
+from tomoni_federation.recognition.texts import RANKING_TEXTS, TEXTS, Ranking, Reason
 from tomoni_federation.status.api import StatusAnswer, to_body
 from tomoni_federation.status.decision import IssuerView
 from tomoni_federation.status.decision import decide as decide_status
 
 MOST_AHEAD: Final = timedelta(days=366)
 """How far ahead a day may be: a contract or an enrolment, not a lifetime in which anything may change."""
+
+
+EVERY_TEXT: Final[Mapping[Reason | Ranking, str]] = {**TEXTS, **RANKING_TEXTS}
 
 
 async def answer_question(
@@ -35,19 +47,14 @@ async def answer_question(
     if on - today > MOST_AHEAD:
         text = f"Ask about a day up to {today + MOST_AHEAD}; nobody can say what will count after it."
         raise Problem("day-too-far-ahead", text)
-    known = await read(answering.pool, key, receiver, on)
+    known = await read(answering.pool, key, receiver)
     status = decide_status(known.document, known.issuer, max_age=max_age, now=now, on=on)
-    asked = Question(
-        issuer=question.issuer,
-        receiver=receiver,
-        service=question.service,
-        on=on,
-        today=today,
-        shared_networks=known.shared_networks,
-        unclear_networks=known.unclear_networks,
-    )
+    asked = Question(issuer=question.issuer, receiver=receiver, service=question.service, on=on, today=today)
     view = ReceiverView(
-        known=_is_known(known.receiver, max_age, now), arrangements=known.arrangements, unreadable=known.unreadable
+        known=_is_known(known.receiver, max_age, now),
+        arrangements=known.arrangements,
+        networks=known.networks,
+        unreadable=known.unreadable,
     )
     decision = decide(asked, known.document, status, view)
     return _to_body(decision, known, to_body(status, None), on, auditor="auditor" in principal.scopes)
@@ -60,6 +67,7 @@ def _is_known(receiver: IssuerView, max_age: timedelta, now: datetime) -> bool:
 
 
 def _to_body(decision: Decision, known: Known, status: StatusAnswer, on: date, *, auditor: bool) -> RecognitionAnswer:
+    """Return the answer in words, and to auditors with the entries; a position tells others how long a log is."""
     return RecognitionAnswer(
         decision=decision.outcome,
         reasons=tuple(ReasonAnswer(code=reason, text=TEXTS[reason]) for reason in decision.reasons),
@@ -68,7 +76,24 @@ def _to_body(decision: Decision, known: Known, status: StatusAnswer, on: date, *
         receiver_fresh_as_of=known.receiver.fresh_as_of,
         pattern=decision.pattern,
         arrangement=decision.arrangement,
-        terms=decision.terms,
+        terms=None if decision.terms is None else decision.terms.en,
+        terms_ja=None if decision.terms is None else decision.terms.ja,
         conditions=decision.conditions,
-        entries=tuple(EntryAnswer(log=one.log, position=one.position) for one in decision.entries) if auditor else (),
+        considered=tuple(_to_considered(one, auditor=auditor) for one in decision.considered),
+        entries=_to_entries(decision.entries) if auditor else (),
     )
+
+
+def _to_considered(one: Considered, *, auditor: bool) -> ConsideredAnswer:
+    return ConsideredAnswer(
+        arrangement=one.arrangement,
+        pattern=one.pattern,
+        outcome=one.outcome,
+        reason=one.reason,
+        text=EVERY_TEXT[one.reason],
+        entries=_to_entries(one.entries) if auditor else (),
+    )
+
+
+def _to_entries(entries: Iterable[Entry]) -> tuple[EntryAnswer, ...]:
+    return tuple(EntryAnswer(log=one.log, position=one.position) for one in entries)

@@ -1,25 +1,27 @@
-"""`POST /v1/recognition`: does it count here; `GET /v1/arrangements`: what receivers have declared."""
+"""`POST /v1/recognition`: does it count here; and what receivers have declared, in which words."""
 
 from typing import Annotated, Final
 
 from litestar import Response, Router, get, post
 from litestar.params import Body, FromQuery, QueryParameter
 
-from tomoni.auth import requires
+from tomoni.auth import SCOPES, requires
 from tomoni.documentation import answered, example, problems
 from tomoni.problems import Problem
 from tomoni.strict_json import StrictJson
 from tomoni_federation.interface import Answering, AnyRequest, jurisdiction
 from tomoni_federation.recognition.answer import answer_question
+from tomoni_federation.recognition.arrangements import Arrangement
 from tomoni_federation.recognition.bodies import (
     QUESTION,
     RECOGNISED,
+    VOCABULARY,
     ArrangementAnswer,
     ArrangementsAnswer,
     RecognitionAnswer,
     RecognitionQuestion,
+    VocabularyAnswer,
 )
-from tomoni_federation.recognition.decision import Arrangement
 from tomoni_federation.recognition.query import ARRANGEMENTS, to_arrangement
 from tomoni_federation.status.api import QUESTION_PROBLEMS, respond
 
@@ -28,6 +30,7 @@ PAGE: Final = 100
 
 _ASKING = requires("verifier", "clerk", "supervisor", "aggregator", "auditor")
 _READING = requires("verifier", "clerk", "supervisor", "aggregator", "auditor", "secretariat")
+_LEARNING = requires(*SCOPES)
 
 
 def recognition_routes(answering: Answering) -> Router:
@@ -76,7 +79,15 @@ def recognition_routes(answering: Answering) -> Router:
             )
         )
 
-    return Router(path="/v1", route_handlers=[recognition, arrangements], tags=["answers"])
+    @get("/vocabulary", opt=_LEARNING, responses=answered(200, VocabularyAnswer, VOCABULARY) | problems())
+    async def vocabulary() -> Response[bytes]:
+        """List the words of arrangements: kinds, patterns with their terms, services and conditions.
+
+        Codes that begin with `x-` are local and not listed: they mean what those who use them have agreed.
+        """
+        return respond(VOCABULARY)
+
+    return Router(path="/v1", route_handlers=[recognition, arrangements, vocabulary], tags=["answers"])
 
 
 def _to_arrangement_body(receiver: str, one: Arrangement) -> ArrangementAnswer:

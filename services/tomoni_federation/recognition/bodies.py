@@ -1,13 +1,18 @@
 """What is asked and answered about recognition, as JSON has it."""
 
+from collections.abc import Mapping
 from datetime import UTC, date, datetime
 from typing import Final
 
 import msgspec
 
+from tomoni.events import vocabulary
 from tomoni.events.types import Code, Service
+from tomoni.events.vocabulary import Words
 from tomoni_federation.interface import Described
-from tomoni_federation.recognition.decision import TERMS, TEXTS, Outcome, Reason
+from tomoni_federation.recognition.decision import Outcome, Standing
+from tomoni_federation.recognition.terms import TERMS
+from tomoni_federation.recognition.texts import RANKING_TEXTS, TEXTS, Ranking, Reason
 from tomoni_federation.status.api import VALID, Handle, Purpose, StatusAnswer
 
 
@@ -39,6 +44,17 @@ class EntryAnswer(msgspec.Struct, frozen=True, kw_only=True):
     position: int
 
 
+class ConsideredAnswer(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """An arrangement of the receiver that names the issuer: whether it prevailed, was outranked or does not apply."""
+
+    arrangement: str
+    pattern: str
+    outcome: Standing
+    reason: Reason | Ranking
+    text: str
+    entries: tuple[EntryAnswer, ...] = ()
+
+
 class RecognitionAnswer(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Whether it counts, under which arrangement and terms, what else to show, and why."""
 
@@ -50,7 +66,9 @@ class RecognitionAnswer(msgspec.Struct, frozen=True, kw_only=True, omit_defaults
     pattern: str | None = None
     arrangement: str | None = None
     terms: str | None = None
+    terms_ja: str | None = None
     conditions: tuple[str, ...] = ()
+    considered: tuple[ConsideredAnswer, ...] = ()
     entries: tuple[EntryAnswer, ...] = ()
 
 
@@ -81,6 +99,44 @@ class ArrangementsAnswer(msgspec.Struct, frozen=True, kw_only=True, omit_default
     after: str | None = None
 
 
+class Word(msgspec.Struct, frozen=True, kw_only=True):
+    """A code and what it is called."""
+
+    code: str
+    ja: str
+    en: str
+
+
+class PatternWord(Word, frozen=True, kw_only=True):
+    """A pattern, what it is called and what recognition under it means."""
+
+    terms_ja: str
+    terms_en: str
+
+
+class VocabularyAnswer(msgspec.Struct, frozen=True, kw_only=True):
+    """The words of arrangements and of questions about recognition, each in Japanese and English."""
+
+    kinds: tuple[Word, ...]
+    patterns: tuple[PatternWord, ...]
+    services: tuple[Word, ...]
+    conditions: tuple[Word, ...]
+
+
+def _words(of: Mapping[str, Words]) -> tuple[Word, ...]:
+    return tuple(Word(code=code, ja=words.ja, en=words.en) for code, words in of.items())
+
+
+VOCABULARY: Final = VocabularyAnswer(
+    kinds=_words(vocabulary.KINDS),
+    patterns=tuple(
+        PatternWord(code=code, ja=words.ja, en=words.en, terms_ja=TERMS[code].ja, terms_en=TERMS[code].en)
+        for code, words in vocabulary.PATTERNS.items()
+    ),
+    services=_words(vocabulary.SERVICES),
+    conditions=_words(vocabulary.CONDITIONS),
+)
+
 QUESTION: Final = RecognitionQuestion(
     issuer="131130",
     handle="0000-0000-0000-0000-00",
@@ -96,6 +152,16 @@ RECOGNISED: Final = RecognitionAnswer(
     receiver_fresh_as_of=datetime(2026, 11, 23, 3, 0, tzinfo=UTC),
     pattern="E",
     arrangement="6f9c3f0e-2f5c-4c1e-9a55-0c9d0e6b7a11",
-    terms=TERMS["E"],
+    terms=TERMS["E"].en,
+    terms_ja=TERMS["E"].ja,
     conditions=("identity-document",),
+    considered=(
+        ConsideredAnswer(
+            arrangement="6f9c3f0e-2f5c-4c1e-9a55-0c9d0e6b7a11",
+            pattern="E",
+            outcome="prevails",
+            reason="only-one",
+            text=RANKING_TEXTS["only-one"],
+        ),
+    ),
 )
