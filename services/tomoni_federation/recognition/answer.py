@@ -1,6 +1,7 @@
-"""Answering one question about recognition, whole: what is read, decided and told."""
+"""Answering questions about recognition, one or many: what is read, decided and told."""
 
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from typing import Final
 
@@ -17,7 +18,7 @@ from tomoni_federation.recognition.bodies import (
     RecognitionQuestion,
 )
 from tomoni_federation.recognition.decision import Considered, Decision, ReceiverView, decide
-from tomoni_federation.recognition.query import Known, read
+from tomoni_federation.recognition.query import Known, Wanted, read
 from tomoni_federation.recognition.texts import RANKING_TEXTS, TEXTS, Ranking, Reason
 from tomoni_federation.status.api import StatusAnswer, to_body
 from tomoni_federation.status.decision import IssuerView
@@ -30,6 +31,17 @@ MOST_AHEAD: Final = timedelta(days=366)
 EVERY_TEXT: Final[Mapping[Reason | Ranking, str]] = {**TEXTS, **RANKING_TEXTS}
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Asked:
+    """A question that can be answered, and when and by whom it was asked."""
+
+    wanted: Wanted
+    service: str
+    max_age: timedelta
+    now: datetime
+    auditor: bool
+
+
 async def answer_question(
     answering: Answering, question: RecognitionQuestion, principal: Principal
 ) -> RecognitionAnswer:
@@ -37,27 +49,51 @@ async def answer_question(
 
     Raises Problem where the question cannot be answered, HandleError where the handle cannot be one.
     """
+    asked = prepare(answering, question, principal, answering.clock())
+    (known,) = await read(answering.pool, [asked.wanted])
+    return conclude(asked, known)
+
+
+def prepare(answering: Answering, question: RecognitionQuestion, principal: Principal, now: datetime) -> Asked:
+    """Return what has to be read for a question; raise Problem or HandleError where it cannot be answered."""
     require_within_reach(principal, {question.issuer})
-    max_age = answering.max_age(question.purpose)
-    key = document_key(question.issuer, question.handle)
-    receiver = jurisdiction(question.receiver).code
-    now = answering.clock()
     today = day_in_japan(now)
-    on = question.on or today
-    if on - today > MOST_AHEAD:
+    wanted = Wanted(
+        key=document_key(question.issuer, question.handle),
+        receiver=jurisdiction(question.receiver).code,
+        on=question.on or today,
+    )
+    if wanted.on - today > MOST_AHEAD:
         text = f"Ask about a day up to {today + MOST_AHEAD}; nobody can say what will count after it."
         raise Problem("day-too-far-ahead", text)
-    known = await read(answering.pool, key, receiver)
+    return Asked(
+        wanted=wanted,
+        service=question.service,
+        max_age=answering.max_age(question.purpose),
+        now=now,
+        auditor="auditor" in principal.scopes,
+    )
+
+
+def conclude(asked: Asked, known: Known) -> RecognitionAnswer:
+    """Return the answer that follows from what is known."""
+    on, max_age, now = asked.wanted.on, asked.max_age, asked.now
     status = decide_status(known.document, known.issuer, max_age=max_age, now=now, on=on)
-    asked = Question(issuer=question.issuer, receiver=receiver, service=question.service, on=on, today=today)
+    question = Question(
+        issuer=asked.wanted.key[0],
+        receiver=asked.wanted.receiver,
+        service=asked.service,
+        on=on,
+        today=day_in_japan(now),
+    )
     view = ReceiverView(
         known=_is_known(known.receiver, max_age, now),
         arrangements=known.arrangements,
         networks=known.networks,
         unreadable=known.unreadable,
     )
-    decision = decide(asked, known.document, status, view)
-    return _to_body(decision, known, to_body(status, None), on, auditor="auditor" in principal.scopes)
+    decision = decide(question, known.document, status, view)
+    return _to_body(decision, known, to_body(status, None), on, auditor=asked.auditor)
 
 
 def _is_known(receiver: IssuerView, max_age: timedelta, now: datetime) -> bool:

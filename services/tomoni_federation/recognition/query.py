@@ -1,9 +1,9 @@
 """What a decision needs, read in one snapshot: the document, the receiver's declarations and the shared networks."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import date
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, TypeVar
 
 import asyncpg
 
@@ -14,25 +14,37 @@ from tomoni_federation.recognition.networks import Acceptance, Change, Charter, 
 from tomoni_federation.status.decision import Document, IssuerView
 from tomoni_federation.status.query import Key, look_up
 
-_RECEIVER: Final = """
-SELECT l.state, c.fresh_as_of, c.halted IS NOT NULL AS halted, c.unknown
+_RECEIVERS: Final = """
+SELECT l.log, l.state, c.fresh_as_of, c.halted IS NOT NULL AS halted, c.unknown
 FROM mirror.log l JOIN projection.cursor c ON c.projection = $1 AND c.version = $2 AND c.log = l.log
-WHERE l.log = $3
+WHERE l.log = ANY ($3::text[])
 """
 
-ARRANGEMENTS: Final = """
+K = TypeVar("K")
+V = TypeVar("V")
+
+_EACH: Final = """
 SELECT a.*, coalesce(s.unknown, false) AS unknown
 FROM projection.arrangement a
 LEFT JOIN projection.stream s ON s.log = a.log AND s.subject = 'arrangement/' || a.arrangement::text
-WHERE a.log = $1 ORDER BY a.arrangement
 """
 
+ARRANGEMENTS: Final = _EACH + "WHERE a.log = $1 ORDER BY a.arrangement"
+
+_NAMING: Final = (
+    _EACH
+    + """
+WHERE a.log = ANY ($1::text[]) AND (a.network IS NOT NULL OR a.codes && $2::text[] OR a.prefecture = ANY ($3::text[]))
+ORDER BY a.arrangement
+"""
+)
+"""Arrangements of receivers that may be about one of the issuers."""
+
 _UNREADABLE: Final = """
-SELECT EXISTS (
-    SELECT 1 FROM projection.stream s WHERE s.log = $1 AND s.unknown AND (
-        s.subject LIKE 'network/%' OR s.subject LIKE 'arrangement/%' AND NOT EXISTS (
-            SELECT 1 FROM projection.arrangement a
-            WHERE a.log = s.log AND 'arrangement/' || a.arrangement::text = s.subject)))
+SELECT DISTINCT s.log FROM projection.stream s WHERE s.log = ANY ($1::text[]) AND s.unknown AND (
+    s.subject LIKE 'network/%' OR s.subject LIKE 'arrangement/%' AND NOT EXISTS (
+        SELECT 1 FROM projection.arrangement a
+        WHERE a.log = s.log AND 'arrangement/' || a.arrangement::text = s.subject))
 """
 
 _CHARTERS: Final = """
@@ -53,9 +65,18 @@ WHERE a.network = ANY($1::text[]) AND a.member = ANY($2::text[])
 """
 
 _UNCLEAR: Final = """
-SELECT substr(subject, 9) FROM projection.stream WHERE log = $1 AND unknown AND subject LIKE 'network/%'
+SELECT log, substr(subject, 9) AS network FROM projection.stream
+WHERE log = ANY ($1::text[]) AND unknown AND subject LIKE 'network/%'
 """
-"""Networks about which the issuer has said something that cannot be read: it may have left them, or joined."""
+"""Networks about which an issuer has said something that cannot be read: it may have left them, or joined."""
+
+
+class Wanted(NamedTuple):
+    """What a question is about: the document, the receiver, the day."""
+
+    key: Key
+    receiver: str
+    on: date
 
 
 class Known(NamedTuple):
@@ -69,42 +90,54 @@ class Known(NamedTuple):
     networks: Mapping[str, Network]
 
 
-async def read(pool: Pool, key: Key, receiver: str) -> Known:
-    """Read all of it from one snapshot."""
+async def read(pool: Pool, wanted: Sequence[Wanted]) -> list[Known]:
+    """Read all that the questions need from one snapshot, in as many statements for a thousand of them as for one."""
+    receivers = sorted({one.receiver for one in wanted})
+    issuers = sorted({one.key[0] for one in wanted})
+    prefectures = sorted({issuer[:2] for issuer in issuers})
     async with (
         pool.acquire() as connection,
         connection.transaction(isolation="repeatable_read", readonly=True),
     ):
-        ((document, issuer),) = await look_up(connection, [key])
-        row = await connection.fetchrow(_RECEIVER, PROJECTION, VERSION, receiver)
-        arrangements = [to_arrangement(each) for each in await connection.fetch(ARRANGEMENTS, receiver)]
-        unreadable: bool = await connection.fetchval(_UNREADABLE, receiver)
-        networks = await _networks(connection, key[0], receiver, arrangements)
-    return Known(
-        document=document,
-        issuer=issuer,
-        receiver=IssuerView(state=None) if row is None else IssuerView(**dict(row)),
-        arrangements=tuple(arrangements),
-        unreadable=unreadable,
-        networks=networks,
-    )
+        found = await look_up(connection, [one.key for one in wanted])
+        views = await connection.fetch(_RECEIVERS, PROJECTION, VERSION, receivers)
+        naming = await connection.fetch(_NAMING, receivers, issuers, prefectures)
+        unreadable = {row["log"] for row in await connection.fetch(_UNREADABLE, receivers)}
+        told = await _told(connection, sorted({row["network"] for row in naming if row["network"]}), issuers, receivers)
+    view_of = {row["log"]: _view(row) for row in views}
+    arrangements = _grouped((row["log"], to_arrangement(row)) for row in naming)
+    return [
+        Known(
+            document=document,
+            issuer=issuer,
+            receiver=view_of.get(one.receiver, IssuerView(state=None)),
+            arrangements=tuple(arrangements[one.receiver]),
+            unreadable=one.receiver in unreadable,
+            networks=told.networks(_names(arrangements[one.receiver]), one.key[0], one.receiver),
+        )
+        for one, (document, issuer) in zip(wanted, found, strict=True)
+    ]
 
 
-async def _networks(
-    connection: Connection, issuer: str, receiver: str, arrangements: Iterable[Arrangement]
-) -> dict[str, Network]:
-    names = sorted({one.network for one in arrangements if one.network is not None})
-    if not names:
-        return {}
+def _names(arrangements: Iterable[Arrangement]) -> list[str]:
+    return sorted({one.network for one in arrangements if one.network is not None})
+
+
+async def _told(
+    connection: Connection, names: Sequence[str], issuers: Sequence[str], receivers: Sequence[str]
+) -> "Told":
     told = Told()
+    if not names:
+        return told
+    members = [*issuers, *receivers]
     for network, *terms in await connection.fetch(_CHARTERS, names):
         told.charters[network].append(to_charter(*terms))
-    for network, log, *change in await connection.fetch(_CHANGES, names, [issuer, receiver]):
+    for network, log, *change in await connection.fetch(_CHANGES, names, members):
         told.changes[network, log].append(Change(*change))
-    for network, member, *acceptance in await connection.fetch(_ACCEPTANCES, names, [issuer, receiver]):
+    for network, member, *acceptance in await connection.fetch(_ACCEPTANCES, names, members):
         told.acceptances[network, member].append(Acceptance(*acceptance))
-    told.unclear.update(row[0] for row in await connection.fetch(_UNCLEAR, issuer))
-    return told.networks(names, issuer, receiver)
+    told.unclear.update((row["log"], row["network"]) for row in await connection.fetch(_UNCLEAR, issuers))
+    return told
 
 
 class Told:
@@ -114,7 +147,7 @@ class Told:
         self.charters: defaultdict[str, list[Charter]] = defaultdict(list)
         self.changes: defaultdict[tuple[str, str], list[Change]] = defaultdict(list)
         self.acceptances: defaultdict[tuple[str, str], list[Acceptance]] = defaultdict(list)
-        self.unclear: set[str] = set()
+        self.unclear: set[tuple[str, str]] = set()
 
     def networks(self, names: Iterable[str], issuer: str, receiver: str) -> dict[str, Network]:
         """Return each network as an answer about an issuer and a receiver needs it."""
@@ -123,7 +156,7 @@ class Told:
                 charters=tuple(self.charters[name]),
                 issuer=self._standing(name, issuer),
                 receiver=self._standing(name, receiver),
-                unclear=name in self.unclear,
+                unclear=(issuer, name) in self.unclear,
             )
             for name in names
         }
@@ -142,6 +175,17 @@ def to_charter(  # the columns of a row
 ) -> Charter:
     """Return a charter of what a row, or an event, says."""
     return Charter(effective_on, position, pattern, frozenset(kinds), frozenset(services), tuple(conditions))
+
+
+def _grouped(pairs: Iterable[tuple[K, V]]) -> defaultdict[K, list[V]]:
+    groups: defaultdict[K, list[V]] = defaultdict(list)
+    for key, value in pairs:
+        groups[key].append(value)
+    return groups
+
+
+def _view(row: asyncpg.Record) -> IssuerView:
+    return IssuerView(state=row["state"], fresh_as_of=row["fresh_as_of"], halted=row["halted"], unknown=row["unknown"])
 
 
 def to_arrangement(row: asyncpg.Record) -> Arrangement:
