@@ -32,8 +32,10 @@ from tomoni_federation.limits import LookupLimit
 from tomoni_federation.mirror.health import require_proof
 from tomoni_federation.projections.project import Projector
 from tomoni_federation.recognition.api import recognition_routes
+from tomoni_federation.recognition.batch import recognition_batch
 from tomoni_federation.settings import FederationSettings, load_keys
 from tomoni_federation.status.api import status_routes
+from tomoni_federation.status.batch import status_batch
 from tomoni_federation.status.query import Gatherer
 
 log = structlog.get_logger()
@@ -56,7 +58,9 @@ def create_app(answering: Answering, office: Office, verifier: TokenVerifier, fe
     return Litestar(
         route_handlers=[
             status_routes(answering),
+            status_batch(answering),
             recognition_routes(answering),
+            recognition_batch(answering),
             admission_routes(office, answering, federation),
             *log_routes(pool, requires("auditor", "witness", "secretariat")),
             *health_routes({"write": require_write, "proof": require_proven}),

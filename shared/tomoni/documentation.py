@@ -1,13 +1,25 @@
 """Pieces of the interface description (OpenAPI 3.1) that routes share."""
 
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
 import msgspec
 from litestar.openapi.datastructures import ResponseSpec
-from litestar.openapi.spec import Example
+from litestar.openapi.spec import (
+    Example,
+    OpenAPIMediaType,
+    OpenAPIResponse,
+    OpenAPIType,
+    Operation,
+    Parameter,
+    RequestBody,
+    Schema,
+)
 
 from tomoni.problems import BASE, KINDS, MEDIA_TYPE, ProblemDetails
 
 
-def example(value: msgspec.Struct, summary: str) -> Example:
+def example(value: object, summary: str) -> Example:
     """Return an example of a body."""
     return Example(summary=summary, value=msgspec.to_builtins(value))
 
@@ -21,9 +33,7 @@ def problems(*kinds: str) -> dict[int, ResponseSpec]:
     return {status: _spec(names) for status, names in answers.items()}
 
 
-def answered(
-    status: int, container: type[msgspec.Struct], value: msgspec.Struct | None = None
-) -> dict[int, ResponseSpec]:
+def answered(status: int, container: type[object], value: object = None) -> dict[int, ResponseSpec]:
     """Return the description of a successful answer."""
     examples = [] if value is None else [example(value, "As answered")]
     return {
@@ -31,6 +41,43 @@ def answered(
             data_container=container, generate_examples=False, description="Done", examples=examples or None
         )
     }
+
+
+@dataclass(frozen=True, kw_only=True)
+class Spoken:
+    """A media type that a route speaks beside JSON, which is all that the framework describes of it by itself."""
+
+    media_type: str
+    answer: str
+    """An example."""
+    question: str | None = None
+    """An example; None where the question is JSON all the same."""
+    query: Mapping[str, str] = field(default_factory=dict[str, str])
+    """What the query says with it, and what that means."""
+
+
+def speaks(also: Spoken) -> type[Operation]:
+    """Return the `operation_class` of a route that is asked by, or answers, another media type as well."""
+
+    @dataclass
+    class Speaking(Operation):
+        def __post_init__(self) -> None:
+            if also.question is not None and isinstance(self.request_body, RequestBody):
+                self.request_body.content[also.media_type] = _text(also.question)
+            done = (self.responses or {}).get("200")
+            if isinstance(done, OpenAPIResponse) and done.content is not None:
+                done.content[also.media_type] = _text(also.answer)
+            self.parameters = [*(self.parameters or ()), *(_query(*each) for each in also.query.items())]
+
+    return Speaking
+
+
+def _text(text: str) -> OpenAPIMediaType:
+    return OpenAPIMediaType(schema=Schema(type=OpenAPIType.STRING), examples={"given": Example(value=text)})
+
+
+def _query(name: str, meaning: str) -> Parameter:
+    return Parameter(name=name, param_in="query", description=meaning, schema=Schema(type=OpenAPIType.STRING))
 
 
 def _spec(kinds: list[str]) -> ResponseSpec:

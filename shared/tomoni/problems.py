@@ -157,8 +157,13 @@ def _on_http(_: AnyRequest, error: HTTPException) -> Response[bytes]:
     return answer(Problem(kind, detail, headers=headers))
 
 
+def mistyped(error: HandleError) -> Problem:
+    """Return the problem of a handle that cannot be one."""
+    return Problem("handle-malformed", f"{str(error).capitalize()}. Read it again from the document.")
+
+
 def _on_handle(_: AnyRequest, error: HandleError) -> Response[bytes]:
-    return answer(Problem("handle-malformed", f"{str(error).capitalize()}. Read it again from the document."))
+    return answer(mistyped(error))
 
 
 def _on_anything(request: AnyRequest, error: Exception) -> Response[bytes]:

@@ -11,6 +11,7 @@ from typing import Any, Generic, TypeVar
 import msgspec
 from litestar.dto import AbstractDTO, DTOConfig
 
+from tomoni.media import JSON, sent
 from tomoni.problems import Problem
 
 T = TypeVar("T")
@@ -45,30 +46,30 @@ class StrictJson(AbstractDTO[T], Generic[T]):
 
     def decode_bytes(self, value: bytes) -> T:
         """Return the structure of a body; raise Problem where it is not one."""
-        headers = self.asgi_connection.scope[
-            "headers"
-        ]  # the framework's own object parses all of them, at each request
-        content_type = next((found for name, found in headers if name == b"content-type"), b"")
-        if content_type.partition(b";")[0].strip().lower() != b"application/json":
+        if sent(self.asgi_connection.scope["headers"]) != JSON:
             raise Problem("unsupported-media-type", "Send JSON, with Content-Type: application/json.")
         return read_body(value, self.model_type)
 
 
-def read_body(data: bytes, cls: type[T]) -> T:
+def read_body(data: bytes, cls: type[T], part: str = "body") -> T:
     """Return the structure of a JSON text; raise Problem `malformed`, which names the place, not what stood there."""
     try:
         return msgspec.json.decode(data, type=cls)
     except msgspec.ValidationError as error:
-        raise Problem(
-            "malformed", f"{_without_values(str(error)).rstrip('.')}. Mend the body and send it again."
-        ) from None
+        raise malformed(error, part) from None
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        raise Problem("malformed", "The body is not well-formed JSON. Mend it and send it again.") from None
+        raise Problem("malformed", f"The {part} is not well-formed JSON. Mend it and send it again.") from None
 
 
-def _without_values(text: str) -> str:
+def malformed(error: msgspec.ValidationError, part: str = "body") -> Problem:
+    """Return the problem of a part of a request that is not the structure asked for."""
+    text = _without_values(str(error), part).rstrip(".")
+    return Problem("malformed", f"{text}. Mend the {part} and send it again.")
+
+
+def _without_values(text: str, part: str) -> str:
     """Return a validation error's text without the names and values a sender made up."""
     text = re.sub(
-        r"^Object contains unknown field `.*?`(?= - at `\$|$)", "The body has an unknown field", text, flags=re.S
+        r"^Object contains unknown field `.*?`(?= - at `\$|$)", f"The {part} has an unknown field", text, flags=re.S
     )
     return re.sub(r"^Invalid enum value .*?(?= - at `\$|$)", "A value is none of those listed", text, flags=re.S)

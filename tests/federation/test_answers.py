@@ -256,9 +256,11 @@ async def test_an_aggregator_asks_about_its_own_prefecture_only(desk, shibuya):
     body = {"issuer": "141003", "handle": handle, "purpose": "counter"}
     for bound in ({"prefecture": "13"}, {}):
         assert (await desk.post("/v1/status", body, "aggregator", **bound)).status_code == 403
-    documents = {"purpose": "counter", "documents": [{"issuer": "131130", "handle": handle}, body | {"purpose": "x"}]}
-    documents["documents"][1].pop("purpose")
-    assert (await desk.post("/v1/status/batch", documents, "aggregator", prefecture="13")).status_code == 403
+    documents = [{"issuer": issuer, "handle": handle} for issuer in ("131130", "141003")]
+    many = {"purpose": "counter", "documents": documents}
+    answers = (await desk.post("/v1/status/batch", many, "aggregator", prefecture="13")).json()["answers"]
+    assert [one["status"] for one in answers] == ["valid", 403]
+    assert (await desk.post("/v1/status/batch", many, "aggregator")).status_code == 403
 
 
 ASKING = {"verifier", "clerk", "supervisor", "aggregator", "auditor"}
@@ -266,6 +268,7 @@ ROUTES = {
     ("POST", "/v1/status"): ASKING,
     ("POST", "/v1/status/batch"): ASKING,
     ("POST", "/v1/recognition"): ASKING,
+    ("POST", "/v1/recognition/batch"): ASKING,
     ("GET", "/v1/arrangements"): ASKING | {"secretariat"},
     ("GET", "/v1/vocabulary"): set(SCOPES),
     ("GET", "/v1/jurisdictions"): set(SCOPES),

@@ -26,9 +26,11 @@ from tomoni_cli.bench.rows import Row, compare
 from tomoni_cli.bench.samples import DAY, FEDERATION, KIND
 from tomoni_cli.bench.status_server import ISSUER, ServerSettings
 from tomoni_cli.embedded.postgres import EmbeddedPostgres
+from tomoni_federation.batches import MOST
 from tomoni_federation.projections.sql import PROJECTION, VERSION
 from tomoni_federation.schema import prepare
-from tomoni_federation.status.api import MOST, NamedDocument, StatusQuestion, StatusQuestions
+from tomoni_federation.status.api import StatusQuestion
+from tomoni_federation.status.batch import NamedDocument, StatusQuestions
 
 CONNECTIONS: Final = 32
 REQUESTS: Final = 10_000

@@ -1,4 +1,4 @@
-"""`POST /v1/status`: the status of one document, and of up to a thousand at once. Handles stand in bodies alone."""
+"""`POST /v1/status`: the status of one document. Handles stand in bodies alone."""
 
 from datetime import UTC, date, datetime
 from typing import Annotated, Final
@@ -22,9 +22,6 @@ from tomoni_federation.interface import (
     sees_details,
 )
 from tomoni_federation.status.decision import Answer, Document, Reason, Status, decide
-from tomoni_federation.status.query import look_up
-
-MOST: Final = 1_000
 
 TEXTS: Final[dict[Reason, str]] = {
     "issuer-not-admitted": "This issuer does not take part in the federation. Ask the issuer itself.",
@@ -50,20 +47,6 @@ class StatusQuestion(Described, frozen=True, kw_only=True):
     purpose: Purpose
 
 
-class NamedDocument(Described, frozen=True, kw_only=True):
-    """A document by its issuer and handle."""
-
-    issuer: Code
-    handle: Handle
-
-
-class StatusQuestions(Described, frozen=True, kw_only=True):
-    """Up to a thousand documents, for one purpose."""
-
-    purpose: Purpose
-    documents: Annotated[tuple[NamedDocument, ...], Meta(min_length=1, max_length=MOST)]
-
-
 class Details(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """What the issuer and auditors see beside the status."""
 
@@ -86,12 +69,6 @@ class StatusAnswer(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True
     details: Details | None = None
 
 
-class StatusAnswers(msgspec.Struct, frozen=True, kw_only=True):
-    """Answers in the order of the documents asked about."""
-
-    answers: tuple[StatusAnswer, ...]
-
-
 QUESTION_PROBLEMS: Final = (
     "handle-malformed",
     "jurisdiction-not-found",
@@ -100,18 +77,13 @@ QUESTION_PROBLEMS: Final = (
     "unsupported-media-type",
 )
 """What every question about a document may be answered."""
+BATCH_PROBLEMS: Final = ("purpose-unknown", "too-many-requests", "unsupported-media-type")
+"""What many questions may be answered as a whole."""
 
 QUESTION: Final = StatusQuestion(issuer="131130", handle="0000-0000-0000-0000-00", purpose="counter")
-QUESTIONS: Final = StatusQuestions(
-    purpose="counter",
-    documents=(
-        NamedDocument(issuer="131130", handle="0000-0000-0000-0000-00"),
-        NamedDocument(issuer="131121", handle="0000-0000-0000-0000-00"),
-    ),
-)
 VALID: Final = StatusAnswer(status="valid", fresh_as_of=datetime(2026, 11, 23, 3, 0, tzinfo=UTC))
 
-_ASKING = requires("verifier", "clerk", "supervisor", "aggregator", "auditor")
+ASKING = requires("verifier", "clerk", "supervisor", "aggregator", "auditor")
 _encoder = msgspec.json.Encoder()
 
 
@@ -123,7 +95,7 @@ def status_routes(answering: Answering) -> Router:
         dto=StrictJson[StatusQuestion],
         return_dto=None,
         status_code=200,
-        opt=_ASKING,
+        opt=ASKING,
         responses=answered(200, StatusAnswer, VALID) | problems(*QUESTION_PROBLEMS),
     )
     async def status(
@@ -139,35 +111,7 @@ def status_routes(answering: Answering) -> Router:
         answer = decide(document, issuer, max_age=max_age, now=now, on=day_in_japan(now))
         return respond(to_body(answer, document if sees_details(principal, data.issuer) else None))
 
-    @post(
-        "/batch",
-        dto=StrictJson[StatusQuestions],
-        return_dto=None,
-        status_code=200,
-        opt=_ASKING,
-        responses=answered(200, StatusAnswers, StatusAnswers(answers=(VALID,))) | problems(*QUESTION_PROBLEMS),
-    )
-    async def statuses(
-        request: AnyRequest, data: Annotated[StatusQuestions, Body(examples=[example(QUESTIONS, "Two documents")])]
-    ) -> Response[bytes]:
-        """Say the same of up to a thousand documents; each counts as one lookup."""
-        principal = request.user
-        answering.limit.take(principal.subject, len(data.documents))
-        require_within_reach(principal, {one.issuer for one in data.documents})
-        max_age = answering.max_age(data.purpose)
-        found = await look_up(answering.pool, [document_key(one.issuer, one.handle) for one in data.documents])
-        now = answering.clock()
-        today = day_in_japan(now)
-        answers = tuple(
-            to_body(
-                decide(document, issuer, max_age=max_age, now=now, on=today),
-                document if sees_details(principal, one.issuer) else None,
-            )
-            for one, (document, issuer) in zip(data.documents, found, strict=True)
-        )
-        return respond(StatusAnswers(answers=answers))
-
-    return Router(path="/v1/status", route_handlers=[status, statuses], tags=["answers"])
+    return Router(path="/v1/status", route_handlers=[status], tags=["answers"])
 
 
 def to_body(answer: Answer, shown: Document | None) -> StatusAnswer:

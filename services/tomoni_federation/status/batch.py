@@ -1,0 +1,129 @@
+"""`POST /v1/status/batch`: the status of up to a thousand documents at once, each with an answer or a problem."""
+
+from dataclasses import dataclass
+from typing import Annotated, Final
+
+import msgspec
+from litestar import Response, post
+from litestar.handlers import HTTPRouteHandler
+from litestar.params import Body
+from msgspec import Meta
+
+from tomoni.documentation import Spoken, answered, example, problems, speaks
+from tomoni.events.types import Code
+from tomoni.media import NDJSON
+from tomoni.problems import Problem, ProblemDetails
+from tomoni.times import day_in_japan
+from tomoni_federation.batches import MOST, MOST_BYTES, Batch, BatchBody, Items, each, fill, prepared, respond
+from tomoni_federation.interface import (
+    Answering,
+    AnyRequest,
+    Described,
+    document_key,
+    require_within_reach,
+    sees_details,
+)
+from tomoni_federation.status.api import ASKING, BATCH_PROBLEMS, VALID, Handle, Purpose, StatusAnswer, to_body
+from tomoni_federation.status.decision import decide
+from tomoni_federation.status.query import Key, look_up
+
+
+class NamedDocument(Described, frozen=True, kw_only=True):
+    """A document by its issuer and handle."""
+
+    issuer: Code
+    handle: Handle
+
+
+class Shared(Described, frozen=True, kw_only=True):
+    """What the questions share."""
+
+    purpose: Purpose
+
+
+class StatusQuestions(Shared, frozen=True, kw_only=True):
+    """Up to a thousand documents, for one purpose."""
+
+    documents: Annotated[tuple[NamedDocument, ...], Meta(min_length=1, max_length=MOST)]
+
+
+class _Read(Shared, frozen=True, kw_only=True):
+    questions: Items = msgspec.field(name="documents")
+
+
+@dataclass(frozen=True, kw_only=True)
+class StatusAnswers:
+    """In the order of the documents asked about, an answer each, or a problem; a problem is what has a `type`."""
+
+    answers: tuple[StatusAnswer | ProblemDetails, ...]
+
+
+class _Body(BatchBody):
+    described = StatusQuestions
+    read = _Read
+    shared = Shared
+    question = NamedDocument
+
+
+QUESTIONS: Final = StatusQuestions(
+    purpose="counter",
+    documents=(
+        NamedDocument(issuer="131130", handle="0000-0000-0000-0000-00"),
+        NamedDocument(issuer="131131", handle="0000-0000-0000-0000-00"),
+    ),
+)
+NO_SUCH_TOWN: Final = Problem("jurisdiction-not-found", "The check digit of the code does not match.").details()
+ANSWERS: Final = StatusAnswers(answers=(VALID, NO_SUCH_TOWN))
+_LINES: Final = Spoken(
+    media_type=NDJSON,
+    question=msgspec.json.Encoder().encode_lines(QUESTIONS.documents).decode(),
+    answer=msgspec.json.Encoder().encode_lines(ANSWERS.answers).decode(),
+    query={"purpose": "with NDJSON, what the answers are for; with JSON it stands in the body"},
+)
+
+
+def status_batch(answering: Answering) -> HTTPRouteHandler:
+    """Return the route."""
+
+    @post(
+        "/v1/status/batch",
+        tags=["answers"],
+        dto=_Body,
+        return_dto=None,
+        status_code=200,
+        opt=ASKING,
+        request_max_body_size=MOST_BYTES,
+        operation_class=speaks(_LINES),
+        responses=answered(200, StatusAnswers, ANSWERS) | problems(*BATCH_PROBLEMS),
+    )
+    async def statuses(
+        request: AnyRequest,
+        data: Annotated[
+            Batch[Shared, NamedDocument], Body(examples=[example(QUESTIONS, "Two documents, one of them of nowhere")])
+        ],
+    ) -> Response[bytes]:
+        """Say of each of up to a thousand documents whether it counts; one that cannot be answered spoils no other.
+
+        Each counts as one lookup. As NDJSON each line is a document and each line of the answer an answer, in order.
+        """
+        principal = request.user
+        answering.limit.take(principal.subject, len(data.questions))
+        require_within_reach(principal, set())
+        max_age = answering.max_age(data.shared.purpose)
+
+        def prepare(one: NamedDocument) -> tuple[Key, bool]:
+            require_within_reach(principal, {one.issuer})
+            return document_key(one.issuer, one.handle), sees_details(principal, one.issuer)
+
+        places = each(data.questions, prepare)
+        asked = prepared(places)
+        found = await look_up(answering.pool, [key for key, _ in asked])
+        now = answering.clock()
+        today = day_in_japan(now)
+        answers = [
+            to_body(decide(document, issuer, max_age=max_age, now=now, on=today), document if detailed else None)
+            for (document, issuer), (_, detailed) in zip(found, asked, strict=True)
+        ]
+        return respond(request, fill(places, answers))
+
+    return statuses
