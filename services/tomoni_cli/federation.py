@@ -19,6 +19,7 @@ from tomoni_federation.initialise import NewFederation, initialise
 from tomoni_federation.mirror.verify import Fault, Verified, verify_mirror
 from tomoni_federation.schema import prepare
 from tomoni_federation.settings import FederationSettings, load_settings
+from tomoni_federation.statements.keys import rotate
 
 app = App(name="federation", help="The federation: proves every log, answers status and recognition.")
 
@@ -85,6 +86,18 @@ async def _serve(loaded: FederationSettings) -> None:
 def migrate(*, config: Config, database: Owner) -> None:
     """Bring the database up to date after an upgrade, while the service is stopped."""
     asyncio.run(prepare(database, roles.user_of(load_settings(config).database)))
+
+
+@app.command(name="rotate-statement-key")
+def rotate_statement_key(*, config: Config) -> None:
+    """Make the next key for signed statements; the service signs with it once it is started again.
+
+    The public halves of the keys before stay published, so that filed statements verify; their private halves go.
+    """
+    kid = rotate(load_settings(config).files.statement_keys)
+    console = Console(soft_wrap=True, highlight=False)
+    console.print(f"New statement key: {kid}")
+    console.print("Start the service again, and back up the folder of keys.")
 
 
 @app.command(name="verify-mirror")

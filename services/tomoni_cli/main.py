@@ -21,6 +21,7 @@ for _name, _help in (
     ("watch", "Watch documents, and follow what becomes of them."),
     ("statistics", "Show the published counts of a prefecture, and how complete they are."),
     ("token", "Issue a token of a service's embedded issuer."),
+    ("statement", "Check signed statements of a federation, offline."),
     ("log", "Verify transparency logs, ours or another's."),
     ("jurisdictions", "Look up the jurisdictions of Japan."),
     ("bench", "Measure speed against limits taken in the same run."),

@@ -34,6 +34,8 @@ from tomoni_federation.projections.project import Projector
 from tomoni_federation.recognition.api import recognition_routes
 from tomoni_federation.recognition.batch import recognition_batch
 from tomoni_federation.settings import FederationSettings, load_keys
+from tomoni_federation.statements.api import statement_routes
+from tomoni_federation.statements.keys import open_signer
 from tomoni_federation.status.api import status_routes
 from tomoni_federation.status.batch import status_batch
 from tomoni_federation.status.query import Gatherer
@@ -61,6 +63,7 @@ def create_app(answering: Answering, office: Office, verifier: TokenVerifier, fe
             status_batch(answering),
             recognition_routes(answering),
             recognition_batch(answering),
+            statement_routes(answering.statements),
             admission_routes(office, answering, federation),
             *log_routes(pool, requires("auditor", "witness", "secretariat")),
             *health_routes({"write": require_write, "proof": require_proven}),
@@ -85,6 +88,7 @@ async def open_federation(settings: FederationSettings) -> AsyncGenerator[Litest
     """
     keys = load_keys(settings)
     verifier = open_token_verifier(settings.tokens, settings.folder)
+    signer = open_signer(settings.federation, settings.files.statement_keys)
     async with AsyncExitStack() as stack:
         pool = await open_pool(settings.database)
         stack.push_async_callback(pool.close)
@@ -103,6 +107,7 @@ async def open_federation(settings: FederationSettings) -> AsyncGenerator[Litest
             limit=LookupLimit(settings.limits.lookups_per_minute),
             purposes={name: timedelta(seconds=seconds) for name, seconds in settings.purposes.items()},
             clock=times.now,
+            statements=signer,
         )
         application = create_app(answering, office, verifier, settings.federation)
         beats = _heartbeats(publisher, settings.log.heartbeat_seconds)

@@ -13,6 +13,7 @@ from tomoni.tlog.cosignature import generate_cosigner
 from tomoni.tlog.note import generate_signer
 from tomoni_federation.schema import prepare
 from tomoni_federation.settings import COUNTER, EMERGENCY, Files
+from tomoni_federation.statements.keys import rotate
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,6 +63,7 @@ async def initialise(new: NewFederation) -> Made:
         transport_key = nkey.public_nkey(seed)
         write_secret(seed_file, seed.encode() + b"\n")
     TokenIssuer.create(files.token_key)
+    rotate(files.statement_keys)
     write_secret(files.settings, _settings(new, database, seed_file.absolute()).encode())
     return Made(files=files, verifier_key=log_key.vkey, receipt_key=receipts.vkey, transport_key=transport_key)
 

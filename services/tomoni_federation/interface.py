@@ -13,6 +13,7 @@ from tomoni.database import Pool
 from tomoni.documents import document_hash
 from tomoni.jurisdictions import Jurisdiction, JurisdictionError, by_code
 from tomoni.problems import Kind, Problem, register
+from tomoni.statements import StatementSigner
 from tomoni_federation.limits import LookupLimit
 from tomoni_federation.status.query import Gatherer, Key
 
@@ -47,6 +48,7 @@ class Answering:
     limit: LookupLimit
     purposes: Mapping[str, timedelta]
     clock: Callable[[], datetime]
+    statements: StatementSigner
 
     def max_age(self, purpose: str) -> timedelta:
         """Return how old an answer for a purpose may be; raise Problem where the purpose is not known."""

@@ -78,6 +78,7 @@ class Files:
         self.receipts_key = self.keys / "receipts.key"
         self.transport_seed = self.keys / "transport.seed"
         self.token_key = self.keys / "tokens.jwk"
+        self.statement_keys = self.keys / "statements"
 
 
 class Keys(msgspec.Struct, frozen=True):

@@ -5,7 +5,14 @@ from collections.abc import Mapping
 
 import httpx
 
-NEED_NO_DATABASE = {"/health/live", "/metrics", "/schema", "/schema/openapi.json", "/schema/{path}"}
+NEED_NO_DATABASE = {
+    "/health/live",
+    "/metrics",
+    "/schema",
+    "/schema/openapi.json",
+    "/schema/{path}",
+    "/v1/statements/keys",
+}
 
 
 async def sweep(

@@ -13,6 +13,7 @@ from tests.federation.towns import FEDERATION, NOW, Town
 from tomoni.auth import TokenIssuer, TokenVerifier
 from tomoni.database import Pool, create_pool
 from tomoni.eventlog import Sequencer
+from tomoni.statements import StatementSigner, generate_key
 from tomoni.tlog.cosignature import Cosigner, generate_cosigner
 from tomoni_federation.admissions.office import Office
 from tomoni_federation.app import create_app
@@ -91,6 +92,7 @@ async def desk(federation, tmp_path: Path):
         limit=LookupLimit(60, clock=lambda: 0.0),
         purposes={"emergency": timedelta(days=7), "counter": timedelta(hours=24), "tour": timedelta(seconds=3)},
         clock=lambda: made.now,
+        statements=StatementSigner(FEDERATION, [generate_key()]),
     )
     async with Sequencer(federation.pool) as sequencer:
         office = Office(federation.pool, sequencer, FEDERATION, clock=lambda: NOW)

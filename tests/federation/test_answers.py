@@ -280,7 +280,7 @@ ROUTES = {
     ("GET", "/log/checkpoint"): {"auditor", "witness", "secretariat"},
     ("GET", "/log/tile/0/000"): {"auditor", "witness", "secretariat"},
 }
-PUBLIC = {"/health/live", "/health/ready", "/metrics"}
+PUBLIC = {"/health/live", "/health/ready", "/metrics", "/v1/statements/keys"}
 
 
 @pytest.mark.parametrize(("method", "path"), sorted(ROUTES))

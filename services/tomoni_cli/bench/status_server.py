@@ -18,6 +18,7 @@ from tomoni.auth import TokenIssuer, TokenVerifier
 from tomoni.database import create_pool
 from tomoni.eventlog import Sequencer
 from tomoni.server import serve
+from tomoni.statements import StatementSigner, generate_key
 from tomoni_cli.bench.samples import FEDERATION
 from tomoni_federation.admissions.office import Office
 from tomoni_federation.app import create_app
@@ -54,6 +55,7 @@ async def _serve_federation(port: int, database: str, token_key: Path) -> None:
                 limit=LookupLimit(NO_LIMIT),
                 purposes={"counter": timedelta(hours=24)},
                 clock=times.now,
+                statements=StatementSigner(FEDERATION, [generate_key()]),
             )
             verifier = TokenVerifier(TokenIssuer(token_key, ISSUER).jwks(), ISSUER, FEDERATION)
             app = create_app(answering, Office(pool, sequencer, FEDERATION), verifier, FEDERATION)

@@ -6,8 +6,11 @@ from litestar import Response, Router, get, post
 from litestar.params import Body, FromQuery, QueryParameter
 
 from tomoni.auth import SCOPES, requires
-from tomoni.documentation import answered, example, problems
+from tomoni.documentation import answered, example, problems, speaks
+from tomoni.documents import document_hash
+from tomoni.media import JOSE, wants
 from tomoni.problems import Problem
+from tomoni.statements import Asked
 from tomoni.strict_json import StrictJson
 from tomoni_federation.interface import Answering, AnyRequest, jurisdiction
 from tomoni_federation.recognition.answer import answer_question
@@ -23,6 +26,7 @@ from tomoni_federation.recognition.bodies import (
     VocabularyAnswer,
 )
 from tomoni_federation.recognition.query import ARRANGEMENTS, to_arrangement
+from tomoni_federation.statements.api import STATEMENT, as_verifier, signed
 from tomoni_federation.status.api import QUESTION_PROBLEMS, respond
 
 PAGE: Final = 100
@@ -42,14 +46,34 @@ def recognition_routes(answering: Answering) -> Router:
         return_dto=None,
         status_code=200,
         opt=_ASKING,
+        operation_class=speaks(STATEMENT),
         responses=answered(200, RecognitionAnswer, RECOGNISED) | problems("day-too-far-ahead", *QUESTION_PROBLEMS),
     )
     async def recognition(
         request: AnyRequest, data: Annotated[RecognitionQuestion, Body(examples=[example(QUESTION, "Public housing")])]
     ) -> Response[bytes]:
-        """Say whether a document counts at a receiver for a service on a day, and why."""
+        """Say whether a document counts at a receiver for a service on a day, and why.
+
+        With `Accept: application/jose` as a signed statement, which holds what a verifier sees.
+        """
         answering.limit.take(request.user.subject)
-        return respond(await answer_question(answering, data, request.user))
+        if not wants(request.scope["headers"], JOSE):
+            return respond(await answer_question(answering, data, request.user))
+        answer = await answer_question(answering, data, as_verifier(request.user))
+        return signed(
+            answering,
+            Asked(
+                issuer=data.issuer,
+                document=document_hash(data.issuer, data.handle),
+                purpose=data.purpose,
+                on=answer.on,
+                receiver=data.receiver,
+                service=data.service,
+            ),
+            answer,
+            rests_on=[answer.certificate.fresh_as_of, answer.receiver_fresh_as_of],
+            now=answering.clock(),
+        )
 
     @get(
         "/arrangements",

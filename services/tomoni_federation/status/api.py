@@ -9,8 +9,11 @@ from litestar.params import Body
 from msgspec import Meta
 
 from tomoni.auth import requires
-from tomoni.documentation import answered, example, problems
+from tomoni.documentation import answered, example, problems, speaks
+from tomoni.documents import document_hash
 from tomoni.events.types import Code
+from tomoni.media import JOSE, wants
+from tomoni.statements import Asked
 from tomoni.strict_json import StrictJson
 from tomoni.times import day_in_japan
 from tomoni_federation.interface import (
@@ -21,6 +24,7 @@ from tomoni_federation.interface import (
     require_within_reach,
     sees_details,
 )
+from tomoni_federation.statements.api import STATEMENT, signed
 from tomoni_federation.status.decision import Answer, Document, Reason, Status, decide
 
 TEXTS: Final[dict[Reason, str]] = {
@@ -96,19 +100,28 @@ def status_routes(answering: Answering) -> Router:
         return_dto=None,
         status_code=200,
         opt=ASKING,
+        operation_class=speaks(STATEMENT),
         responses=answered(200, StatusAnswer, VALID) | problems(*QUESTION_PROBLEMS),
     )
     async def status(
         request: AnyRequest, data: Annotated[StatusQuestion, Body(examples=[example(QUESTION, "At a counter")])]
     ) -> Response[bytes]:
-        """Say whether a document counts, how fresh that is, and `unknown` wherever that cannot be said."""
+        """Say whether a document counts, how fresh that is, and `unknown` wherever that cannot be said.
+
+        With `Accept: application/jose` as a signed statement, which holds what a verifier sees.
+        """
         principal = request.user
         answering.limit.take(principal.subject)
         require_within_reach(principal, {data.issuer})
         max_age = answering.max_age(data.purpose)
         document, issuer = await answering.gatherer.ask(document_key(data.issuer, data.handle))
         now = answering.clock()
-        answer = decide(document, issuer, max_age=max_age, now=now, on=day_in_japan(now))
+        today = day_in_japan(now)
+        answer = decide(document, issuer, max_age=max_age, now=now, on=today)
+        if wants(request.scope["headers"], JOSE):
+            document_name = document_hash(data.issuer, data.handle)
+            asked = Asked(issuer=data.issuer, document=document_name, purpose=data.purpose, on=today)
+            return signed(answering, asked, to_body(answer, None), rests_on=[answer.fresh_as_of], now=now)
         return respond(to_body(answer, document if sees_details(principal, data.issuer) else None))
 
     return Router(path="/v1/status", route_handlers=[status], tags=["answers"])

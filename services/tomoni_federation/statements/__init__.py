@@ -1,0 +1,1 @@
+"""Answers as signed statements, and the keys that sign them."""
