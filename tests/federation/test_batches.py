@@ -3,6 +3,7 @@
 import random
 from datetime import date, timedelta
 
+import httpx
 import msgspec
 import pytest
 
@@ -335,3 +336,22 @@ async def test_a_batch_takes_as_many_statements_as_one_question(desk, shibuya, s
     one, many = [await statements_run(desk, lambda count=count: ask(count)) for count in (1, 40)]
     assert one == many
     assert 0 < many <= 10
+
+
+@pytest.mark.parametrize("path", BATCHES)
+async def test_the_examples_of_the_interface_description_are_answered_as_described(desk, path):
+    description = (await desk.client.get("/schema/openapi.json")).json()
+    operation = description["paths"][path]["post"]
+    (body,) = operation["requestBody"]["content"]["application/json"]["schema"]["examples"]
+    shared = {key: value for key, value in body.items() if isinstance(value, str)}
+    assert set(shared) <= {each["name"] for each in operation["parameters"]}
+    text = operation["requestBody"]["content"][NDJSON]["examples"]["given"]["value"]
+    by_json = await desk.post(path, body)
+    by_lines = await lines(desk, f"{path}?{httpx.QueryParams(shared)}", text, accept=NDJSON)
+    answers = by_json.json()["answers"]
+    assert answers == [msgspec.json.decode(line) for line in by_lines.content.splitlines()]
+    assert kinds(answers) == ["unknown", "jurisdiction-not-found"]
+    described = operation["responses"]["200"]["content"]
+    assert set(described) == {"application/json", NDJSON}
+    (example,) = described["application/json"]["examples"].values()
+    assert len(example["value"]["answers"]) == len(answers)

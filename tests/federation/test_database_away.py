@@ -91,10 +91,12 @@ async def test_a_stopped_database_is_answered_by_every_route(tmp_path):
         signed = sign_admission(FEDERATION, town.code, town.log_key, town.heartbeat_key, hub.seeds[town.code])
         request = msgspec.to_builtins(signed)
         document = {"issuer": town.code, "handle": new_handle()}
+        asked_for = {"receiver": "131121", "service": "public-housing"}
         bodies = {
             "/v1/status": document | {"purpose": "counter"},
             "/v1/status/batch": {"purpose": "counter", "documents": [document]},
-            "/v1/recognition": document | {"receiver": "131121", "service": "public-housing", "purpose": "counter"},
+            "/v1/recognition": document | asked_for | {"purpose": "counter"},
+            "/v1/recognition/batch": asked_for | {"purpose": "counter", "questions": [document]},
             "/v1/admissions": request,
             "/v1/jurisdictions/{code}/suspend": {},
             "/v1/jurisdictions/{code}/readmit": {"request": request},
