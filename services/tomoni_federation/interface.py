@@ -33,6 +33,7 @@ register(
         "network-not-found": Kind(404, "There is no such network"),
         "purpose-unknown": Kind(422, "There is no such purpose"),
         "size-not-proven": Kind(409, "The history is not proven that far"),
+        "time-to-come": Kind(422, "The time is yet to come"),
     }
 )
 

@@ -40,6 +40,8 @@ class Asked(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     on: date
     receiver: str | None = None
     service: str | None = None
+    as_known_at: datetime | None = None
+    """Where it was asked what was known at an earlier time: that time."""
 
 
 class Statement(msgspec.Struct, frozen=True, kw_only=True):

@@ -1,7 +1,7 @@
 """A federation's database, and towns admitted to it directly; admission itself has tests of its own."""
 
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import asyncpg
@@ -33,6 +33,8 @@ class Federation:
     receiver: Receiver
     projector: Projector
     cosigner: Cosigner
+    now: datetime = NOW
+    """What its clock says when it proves, and when the secretariat decides."""
 
     async def admit(self, *towns: Town) -> None:
         for town in towns:
@@ -76,8 +78,9 @@ async def federation(database):
     await prepare(database.owner_dsn, database.runner)
     pool = await create_pool(database.runner_dsn)
     cosigner = generate_cosigner(f"{FEDERATION}/receipts")
-    receiver = Receiver(pool, FEDERATION, cosigner, clock=lambda: NOW)
-    yield Federation(pool, database.owner_dsn, database.runner_dsn, receiver, Projector(pool, FEDERATION), cosigner)
+    receiver = Receiver(pool, FEDERATION, cosigner, clock=lambda: made.now)
+    made = Federation(pool, database.owner_dsn, database.runner_dsn, receiver, Projector(pool, FEDERATION), cosigner)
+    yield made
     await pool.close()
 
 
@@ -95,7 +98,7 @@ async def desk(federation, tmp_path: Path):
         statements=StatementSigner(FEDERATION, [generate_key()]),
     )
     async with Sequencer(federation.pool) as sequencer:
-        office = Office(federation.pool, sequencer, FEDERATION, clock=lambda: NOW)
+        office = Office(federation.pool, sequencer, FEDERATION, clock=lambda: federation.now)
         verifier = TokenVerifier(issuer.jwks(), issuer.issuer, AUDIENCE)
         app = create_app(answering, office, verifier, FEDERATION)
         transport = httpx.ASGITransport(app=app)

@@ -96,7 +96,7 @@ async def digest_of(federation) -> str:
 
 async def forget(federation, *towns):
     for town in towns:
-        for table in ("certificate", "document", "arrangement", "membership", "stream"):
+        for table in ("certificate", "document", "arrangement", "membership", "stream", "position"):
             await federation.pool.execute(f"DELETE FROM projection.{table} WHERE log = $1", town.code)
         await federation.pool.execute("UPDATE projection.cursor SET position = 0 WHERE log = $1", town.code)
 

@@ -11,6 +11,7 @@ TABLES: Final = {
     "arrangement": "log, arrangement",
     "membership": "log, position",
     "stream": "log, subject",
+    "position": "log, subject, position",
 }
 """Each table and its key; cursors are left out, since freshness depends on when things came."""
 

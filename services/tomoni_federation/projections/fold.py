@@ -78,6 +78,8 @@ class Changes:
     arrangements: list[Row] = field(default_factory=list[Row])
     withdrawals: list[Row] = field(default_factory=list[Row])
     memberships: list[Row] = field(default_factory=list[Row])
+    positions: list[Row] = field(default_factory=list[Row])
+    """Where what a question about the past may need is said; the issue of a certificate stands in its own row."""
 
 
 @dataclass(slots=True)
@@ -162,6 +164,7 @@ class _Folding:
             raise IllegalError("the event names another log as its source")
         if isinstance(event, UnknownEvent):
             self._unknown(event)
+            self.changes.positions.append((self.changes.log, event.subject or "", entry.position, True))
             return
         noun, handler = _HANDLERS.get(type(event), (None, None))
         if handler is None:
@@ -170,6 +173,8 @@ class _Folding:
         if found != noun or not _IDENTITIES[found](identity):
             raise IllegalError("the event's subject is not what its type is about")
         handler(self, identity, entry.position, event)
+        if noun in _ASKED_ABOUT and not isinstance(event, j.CertificateIssued):
+            self.changes.positions.append((self.changes.log, event.subject, entry.position, False))
 
     def _unknown(self, event: UnknownEvent) -> None:
         """Mark what the event is about as unknown from here on, never as if nothing had happened."""
@@ -298,6 +303,8 @@ class _Folding:
             raise IllegalError(_NOT_DENSE)
         return stream
 
+
+_ASKED_ABOUT: Final = frozenset({"certificate", "arrangement", "network"})
 
 _Handler = Callable[[_Folding, str, int, Any], None]
 

@@ -209,6 +209,7 @@ async def _write(connection: Connection, changes: Sequence[Changes]) -> None:
     await insert_many(connection, *sql.NEW_CERTIFICATES, new)
     await execute_many(connection, sql.UPDATE_CERTIFICATES, changed)
     await insert_many(connection, *sql.NEW_DOCUMENTS, documents)
+    await insert_many(connection, *sql.NEW_POSITIONS, [row for change in changes for row in change.positions])
     await execute_many(connection, sql.UPSERT_STREAMS, streams)
     if arrangements:  # arrays within arrays of different lengths cannot be unnested; there are few of them
         await connection.executemany(sql.INSERT_ARRANGEMENT, arrangements)

@@ -81,6 +81,8 @@ NEW_CERTIFICATES: Final = (
 
 NEW_DOCUMENTS: Final = ("projection.document", "log, document, certificate", "text, bytea, uuid")
 
+NEW_POSITIONS: Final = ("projection.position", "log, subject, position, unknown", "text, text, bigint, boolean")
+
 UPDATE_CERTIFICATES: Final = """
 UPDATE projection.certificate c SET version = n.version, document = n.document, certified_on = n.certified_on,
     conditional_until = n.conditional_until, confirmed_on = n.confirmed_on, effect = n.effect,

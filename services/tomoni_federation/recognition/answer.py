@@ -2,8 +2,10 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import Final
+
+from msgspec.structs import replace
 
 from tomoni.auth import Principal
 from tomoni.problems import Problem
@@ -18,6 +20,7 @@ from tomoni_federation.recognition.bodies import (
     RecognitionQuestion,
 )
 from tomoni_federation.recognition.decision import Considered, Decision, ReceiverView, decide
+from tomoni_federation.recognition.history import read_as_known
 from tomoni_federation.recognition.query import Known, Wanted, read
 from tomoni_federation.recognition.texts import RANKING_TEXTS, TEXTS, Ranking, Reason
 from tomoni_federation.status.api import StatusAnswer, to_body
@@ -39,6 +42,8 @@ class Asked:
     service: str
     max_age: timedelta
     now: datetime
+    """The instant at which it is answered, or as of whose knowledge."""
+    as_it_was_known: bool
     auditor: bool
 
 
@@ -50,13 +55,17 @@ async def answer_question(
     Raises Problem where the question cannot be answered, HandleError where the handle cannot be one.
     """
     asked = prepare(answering, question, principal, answering.clock())
-    (known,) = await read(answering.pool, [asked.wanted])
+    if asked.as_it_was_known:
+        known = await read_as_known(answering.pool, asked.wanted.key, asked.wanted.receiver, asked.now)
+    else:
+        (known,) = await read(answering.pool, [asked.wanted])
     return conclude(asked, known)
 
 
 def prepare(answering: Answering, question: RecognitionQuestion, principal: Principal, now: datetime) -> Asked:
     """Return what has to be read for a question; raise Problem or HandleError where it cannot be answered."""
     require_within_reach(principal, {question.issuer})
+    now = _instant(question.as_known_at, now)
     today = day_in_japan(now)
     wanted = Wanted(
         key=document_key(question.issuer, question.handle),
@@ -71,6 +80,7 @@ def prepare(answering: Answering, question: RecognitionQuestion, principal: Prin
         service=question.service,
         max_age=answering.max_age(question.purpose),
         now=now,
+        as_it_was_known=question.as_known_at is not None,
         auditor="auditor" in principal.scopes,
     )
 
@@ -93,7 +103,16 @@ def conclude(asked: Asked, known: Known) -> RecognitionAnswer:
         unreadable=known.unreadable,
     )
     decision = decide(question, known.document, status, view)
-    return _to_body(decision, known, to_body(status, None), on, auditor=asked.auditor)
+    answer = _to_body(decision, known, to_body(status, None), on, auditor=asked.auditor)
+    return replace(answer, as_known_at=now) if asked.as_it_was_known else answer
+
+
+def _instant(as_known_at: datetime | None, now: datetime) -> datetime:
+    if as_known_at is None:
+        return now
+    if as_known_at > now:
+        raise Problem("time-to-come", "Nobody knows yet what will be known then. Name a time that has been.")
+    return as_known_at.astimezone(UTC)
 
 
 def _is_known(receiver: IssuerView, max_age: timedelta, now: datetime) -> bool:

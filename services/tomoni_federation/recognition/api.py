@@ -47,7 +47,8 @@ def recognition_routes(answering: Answering) -> Router:
         status_code=200,
         opt=_ASKING,
         operation_class=speaks(STATEMENT),
-        responses=answered(200, RecognitionAnswer, RECOGNISED) | problems("day-too-far-ahead", *QUESTION_PROBLEMS),
+        responses=answered(200, RecognitionAnswer, RECOGNISED)
+        | problems("day-too-far-ahead", "time-to-come", *QUESTION_PROBLEMS),
     )
     async def recognition(
         request: AnyRequest, data: Annotated[RecognitionQuestion, Body(examples=[example(QUESTION, "Public housing")])]
@@ -69,6 +70,7 @@ def recognition_routes(answering: Answering) -> Router:
                 on=answer.on,
                 receiver=data.receiver,
                 service=data.service,
+                as_known_at=answer.as_known_at,
             ),
             answer,
             rests_on=[answer.certificate.fresh_as_of, answer.receiver_fresh_as_of],

@@ -2,9 +2,10 @@
 
 from collections.abc import Mapping
 from datetime import UTC, date, datetime
-from typing import Final
+from typing import Annotated, Final
 
 import msgspec
+from msgspec import Meta
 
 from tomoni.events import vocabulary
 from tomoni.events.types import Code, Service
@@ -19,7 +20,8 @@ from tomoni_federation.status.api import VALID, Handle, Purpose, StatusAnswer
 class RecognitionQuestion(Described, frozen=True, kw_only=True):
     """A document, the receiver who is asked to recognise it, for which service and on which day in Japan (today).
 
-    The day may be up to 366 days ahead; the answer then says that it rests on what is known now.
+    The day may be up to 366 days ahead; the answer then says that it rests on what is known now. With `as_known_at` it
+    is answered from what the federation had proven by that time and nothing that came later, and "today" is then.
     """
 
     issuer: Code
@@ -28,6 +30,7 @@ class RecognitionQuestion(Described, frozen=True, kw_only=True):
     service: Service
     purpose: Purpose
     on: date | None = None
+    as_known_at: Annotated[datetime, Meta(tz=True)] | None = None
 
 
 class ReasonAnswer(msgspec.Struct, frozen=True, kw_only=True):
@@ -63,6 +66,7 @@ class RecognitionAnswer(msgspec.Struct, frozen=True, kw_only=True, omit_defaults
     certificate: StatusAnswer
     on: date
     receiver_fresh_as_of: datetime | None
+    as_known_at: datetime | None = None
     pattern: str | None = None
     arrangement: str | None = None
     terms: str | None = None

@@ -131,7 +131,7 @@ async def _told(
         return told
     members = [*issuers, *receivers]
     for network, *terms in await connection.fetch(_CHARTERS, names):
-        told.charters[network].append(to_charter(*terms))
+        told.charters[network].append(_to_charter(*terms))
     for network, log, *change in await connection.fetch(_CHANGES, names, members):
         told.changes[network, log].append(Change(*change))
     for network, member, *acceptance in await connection.fetch(_ACCEPTANCES, names, members):
@@ -165,7 +165,7 @@ class Told:
         return Standing(changes=tuple(self.changes[name, log]), acceptances=tuple(self.acceptances[name, log]))
 
 
-def to_charter(  # the columns of a row
+def _to_charter(  # the columns of a row
     effective_on: date,
     position: int,
     pattern: str,
@@ -173,7 +173,7 @@ def to_charter(  # the columns of a row
     services: Iterable[str],
     conditions: Iterable[str],
 ) -> Charter:
-    """Return a charter of what a row, or an event, says."""
+    """Return a charter of a row."""
     return Charter(effective_on, position, pattern, frozenset(kinds), frozenset(services), tuple(conditions))
 
 

@@ -1,0 +1,262 @@
+"""What a decision needs as it was known at a time: the proven entries of then, folded as they were projected then.
+
+Known of a log at a time is what the federation had given a receipt for. Of its own log it is what was decided by then.
+Nothing that came later is looked at, but for where a subject stands in a log (docs/decisions/0062).
+"""
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import date, datetime
+from typing import Any, Final, cast
+
+import asyncpg
+from msgspec import UnsetType
+
+from tomoni import times
+from tomoni.database import Connection, Pool
+from tomoni.eventlog.reader import STREAM
+from tomoni.events import decode_event
+from tomoni.events import federation as f
+from tomoni_federation.admissions import decider
+from tomoni_federation.projections.fold import Changes, Prior, decode, fold
+from tomoni_federation.projections.sql import PROJECTION, VERSION
+from tomoni_federation.recognition.arrangements import Arrangement
+from tomoni_federation.recognition.networks import Acceptance, Change, Charter
+from tomoni_federation.recognition.query import Known, Told
+from tomoni_federation.status.decision import Certificate, Document, IssuerView
+from tomoni_federation.status.query import Key
+
+_EXTENT: Final = """
+SELECT coalesce(k.size, 0) AS size, (
+        SELECT max(h.as_of) FROM mirror.heartbeat h
+        WHERE h.log = w.log AND h.proven AND h.size <= k.size AND h.as_of <= $4) AS heard,
+    CASE WHEN c.fresh_as_of IS NOT NULL THEN k.proven_at END AS proven_at,
+    coalesce(c.halted IS NOT NULL AND c.position < k.size, false) AS halted,
+    EXISTS (SELECT 1 FROM mirror.disowned d WHERE d.log = w.log AND d.disowned_at > $4) AS taken_back,
+    (SELECT max(v.found_at) FROM mirror.evidence v WHERE v.log = w.log AND v.found_at <= $4) AS accused_at
+FROM (SELECT $3::text COLLATE "C" AS log) AS w
+LEFT JOIN LATERAL (
+    SELECT size, proven_at FROM mirror.checkpoint
+    WHERE log = w.log AND receipt IS NOT NULL AND proven_at <= $4 ORDER BY size DESC LIMIT 1
+) AS k ON true
+LEFT JOIN projection.cursor c ON c.projection = $1 AND c.version = $2 AND c.log = w.log
+"""
+"""How far a log was known at a time, and how fresh that was, as far as it can still be told."""
+
+_POSITIONS: Final = """
+SELECT position FROM projection.position
+WHERE log = $1 AND subject = ANY($2::text[]) AND position < $3
+UNION
+SELECT position FROM projection.position WHERE log = $1 AND unknown AND position < $3
+"""
+
+_POSITIONS_OF_DECLARATIONS: Final = """
+SELECT position FROM projection.position
+WHERE log = $1 AND (subject >= 'arrangement/' AND subject < 'arrangement0'
+    OR subject >= 'network/' AND subject < 'network0' OR unknown) AND position < $2
+"""
+
+_ENTRIES: Final = """
+SELECT position, data FROM mirror.entry WHERE log = $1 AND position = ANY($2::bigint[]) ORDER BY position
+"""
+
+_CERTIFICATE: Final = """
+SELECT c.certificate::text, c.first_position
+FROM projection.document d JOIN projection.certificate c ON c.log = d.log AND c.certificate = d.certificate
+WHERE d.log = $1 AND d.document = $2
+"""
+
+
+@dataclass(slots=True)
+class _Past:
+    """One log as it was known: its view, and what the entries that are asked for say."""
+
+    view: IssuerView
+    size: int
+    changes: Changes = field(default_factory=lambda: Changes("", 0))
+
+
+async def read_as_known(pool: Pool, key: Key, receiver: str, at: datetime) -> Known:
+    """Read what `read` would have found at a time, from one snapshot."""
+    issuer, document_hash = key
+    async with (
+        pool.acquire() as connection,
+        connection.transaction(isolation="repeatable_read", readonly=True),
+    ):
+        declaring = await _extent(connection, receiver, at)
+        rows = await connection.fetch(_POSITIONS_OF_DECLARATIONS, receiver, declaring.size)
+        await _replay(connection, receiver, declaring, {row["position"] for row in rows})
+        arrangements = _arrangements(declaring.changes)
+        names = sorted({one.network for one in arrangements if one.network is not None})
+
+        issuing = await _extent(connection, issuer, at)
+        found = await connection.fetchrow(_CERTIFICATE, issuer, document_hash)
+        subjects = [f"network/{name}" for name in names]
+        first: set[int] = set()
+        if found is not None:
+            subjects.append(f"certificate/{found['certificate']}")
+            first = {found["first_position"]} if found["first_position"] < issuing.size else first
+        rows = await connection.fetch(_POSITIONS, issuer, subjects, issuing.size)
+        await _replay(connection, issuer, issuing, first | {row["position"] for row in rows})
+        told = await _told(connection, names, at)
+    for past in (issuing, declaring) if issuer != receiver else (issuing,):
+        _tell_memberships(told, past.changes)
+    told.unclear.update((issuer, name) for name in _unknown(issuing.changes, "network"))
+    return Known(
+        document=_document(issuing.changes, document_hash),
+        issuer=issuing.view,
+        receiver=declaring.view,
+        arrangements=tuple(arrangements),
+        unreadable=_is_unreadable(declaring.changes, {one.id for one in arrangements}),
+        networks=told.networks(names, issuer, receiver),
+    )
+
+
+async def _extent(connection: Connection, log: str, at: datetime) -> _Past:
+    row = await connection.fetchrow(_EXTENT, PROJECTION, VERSION, log, at)
+    row = cast("asyncpg.Record", row)
+    view = IssuerView(
+        state=await _state(connection, log, at, row["accused_at"]),
+        fresh_as_of=row["heard"] or row["proven_at"],
+        halted=row["halted"] or row["taken_back"],  # what was taken back since cannot be read as it was
+    )
+    return _Past(view, row["size"])
+
+
+async def _state(connection: Connection, log: str, at: datetime, accused_at: datetime | None) -> str | None:
+    """Return whether a jurisdiction was admitted, by the federation's own log, or accused just before it says so."""
+    admission, opened_at = decider.Admission(code=log), None
+    for _, event, time in await _decided(connection, f"jurisdiction/{log}", at):
+        admission = decider.evolve(admission, event)
+        opened_at = time if isinstance(event, f.JurisdictionAdmitted | f.JurisdictionReadmitted) else opened_at
+    accused = accused_at is not None and opened_at is not None and accused_at > opened_at
+    return "quarantined" if accused else admission.state
+
+
+async def _decided(connection: Connection, subject: str, at: datetime) -> list[tuple[int, Any, datetime]]:
+    """Return position, event and time of what the federation had decided about a subject."""
+    decided: list[tuple[int, Any, datetime]] = []
+    for position, data in await connection.fetch(STREAM, subject):
+        event = decode_event(data)
+        if hasattr(event, "time") and (time := times.parse_time(cast("Any", event).time)) <= at:
+            decided.append((position, event, time))
+    return decided
+
+
+async def _replay(connection: Connection, log: str, past: _Past, positions: Collection[int]) -> None:
+    """Fold the entries at these positions, whole streams of the log, as projecting folded them."""
+    entries = decode(await _entries(connection, log, positions))
+    if len(entries) < len(positions):
+        past.view = _halted(past.view)  # the mirror lacks something that was proven
+    sources = [entry.event.source for entry in entries if entry.event is not None]
+    if not sources:
+        return
+    past.changes = fold(log, sources[0], entries, Prior())
+    changes = past.changes
+    view = _halted(past.view) if changes.fault is not None else past.view
+    past.view = IssuerView(
+        state=view.state,
+        fresh_as_of=view.fresh_as_of,
+        halted=view.halted,
+        unknown=changes.unknown,
+        missing_unknown=changes.missing_unknown,
+    )
+
+
+async def _entries(connection: Connection, log: str, positions: Iterable[int]) -> list[tuple[int, bytes]]:
+    rows = await connection.fetch(_ENTRIES, log, sorted(positions))
+    return [(row["position"], row["data"]) for row in rows]
+
+
+def _halted(view: IssuerView) -> IssuerView:
+    return IssuerView(state=view.state, fresh_as_of=view.fresh_as_of, halted=True)
+
+
+def _document(changes: Changes, document: bytes) -> Document | None:
+    identity = changes.documents.get(document)
+    if identity is None:
+        return None
+    row = changes.new_certificates[identity]
+    certificate = Certificate(
+        kind=row.kind,
+        certified_on=row.certified_on,
+        conditional_until=row.conditional_until,
+        confirmed_on=row.confirmed_on,
+        effect=row.effect,
+        effective_on=row.effective_on,
+        unknown=row.unknown,
+        first_position=row.first_position,
+        last_position=row.last_position,
+    )
+    return Document(certificate=certificate, current=row.document == document)
+
+
+def _arrangements(changes: Changes) -> list[Arrangement]:
+    withdrawn = {row[1]: (row[2], row[3]) for row in changes.withdrawals}
+    unknown = _unknown(changes, "arrangement")
+    return [_arrangement(row, withdrawn, unknown) for row in sorted(changes.arrangements, key=lambda row: str(row[1]))]
+
+
+def _arrangement(row: Sequence[Any], withdrawn: Mapping[object, tuple[Any, Any]], unknown: set[str]) -> Arrangement:
+    _, identity, pattern, codes, prefecture, network, kinds, services, first, last, conditions, rank, keeps, at = row
+    withdrawn_on, withdrawn_position = withdrawn.get(identity, (None, None))
+    return Arrangement(
+        id=identity,
+        position=at,
+        pattern=pattern,
+        codes=frozenset(codes),
+        prefecture=prefecture,
+        network=network,
+        kinds=frozenset(kinds),
+        services=frozenset(services),
+        effective_from=first,
+        effective_until=last,
+        withdrawn_on=withdrawn_on,
+        withdrawn_position=withdrawn_position,
+        conditions=tuple(conditions),
+        precedence=rank,
+        keeps_recognised=keeps,
+        unknown=identity in unknown,
+    )
+
+
+def _unknown(changes: Changes, noun: str) -> set[str]:
+    """Return what an event of an unknown type is about, of one noun."""
+    streams = {subject for subject, stream in changes.streams.items() if stream.unknown}
+    return {subject.partition("/")[2] for subject in streams if subject.startswith(f"{noun}/")}
+
+
+def _is_unreadable(changes: Changes, declared: set[str]) -> bool:
+    return bool(_unknown(changes, "network") or _unknown(changes, "arrangement") - declared)
+
+
+def _tell_memberships(told: Told, changes: Changes) -> None:
+    for log, position, network, member, effective_on in cast(
+        "list[tuple[str, int, str, bool, date]]", changes.memberships
+    ):
+        told.changes[network, log].append(Change(effective_on, position, member))
+
+
+async def _told(connection: Connection, names: Iterable[str], at: datetime) -> Told:
+    """Return what the federation had said about networks: charters, amendments and members accepted."""
+    told = Told()
+    for name in names:
+        accepted: dict[tuple[str, date], Acceptance] = {}
+        for position, event, _ in await _decided(connection, f"network/{name}", at):
+            match event:
+                case f.NetworkChartered(data=data) | f.NetworkAmended(data=data):
+                    told.charters[name].append(_charter(data, position))
+                case f.NetworkMemberAccepted(data=data):
+                    until = None if isinstance(data.effective_until, UnsetType) else data.effective_until
+                    accepted[data.member, data.effective_on] = Acceptance(data.effective_on, until, position)
+                case _:
+                    pass
+        for (member, _), acceptance in accepted.items():
+            told.acceptances[name, member].append(acceptance)
+    return told
+
+
+def _charter(data: f.NetworkTermsData, position: int) -> Charter:
+    return Charter(
+        data.effective_on, position, data.pattern, frozenset(data.kinds), frozenset(data.services), data.conditions
+    )
