@@ -25,6 +25,7 @@ from tomoni.transport import Connection, Endpoint, tls_context
 from tomoni.transport.subjects import FEDERATION_INBOX
 from tomoni_federation.admissions.api import admission_routes
 from tomoni_federation.admissions.office import Office
+from tomoni_federation.completeness.api import completeness_routes
 from tomoni_federation.intake.receive import Receiver
 from tomoni_federation.intake.work import Work
 from tomoni_federation.interface import MAX_BODY_BYTES, Answering
@@ -65,6 +66,7 @@ def create_app(answering: Answering, office: Office, verifier: TokenVerifier, fe
             recognition_batch(answering),
             statement_routes(answering.statements),
             admission_routes(office, answering, federation),
+            completeness_routes(answering),
             *log_routes(pool, requires("auditor", "witness", "secretariat")),
             *health_routes({"write": require_write, "proof": require_proven}),
         ],

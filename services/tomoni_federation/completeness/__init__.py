@@ -1,0 +1,1 @@
+"""Whose records are complete, and since when others were not heard of."""
