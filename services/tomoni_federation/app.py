@@ -37,6 +37,8 @@ from tomoni_federation.recognition.batch import recognition_batch
 from tomoni_federation.settings import FederationSettings, load_keys
 from tomoni_federation.statements.api import statement_routes
 from tomoni_federation.statements.keys import open_signer
+from tomoni_federation.statistics.api import statistics_routes
+from tomoni_federation.statistics.publish import Publisher
 from tomoni_federation.status.api import status_routes
 from tomoni_federation.status.batch import status_batch
 from tomoni_federation.status.query import Gatherer
@@ -67,6 +69,7 @@ def create_app(answering: Answering, office: Office, verifier: TokenVerifier, fe
             statement_routes(answering.statements),
             admission_routes(office, answering, federation),
             completeness_routes(answering),
+            statistics_routes(answering),
             *log_routes(pool, requires("auditor", "witness", "secretariat")),
             *health_routes({"write": require_write, "proof": require_proven}),
         ],
@@ -111,9 +114,11 @@ async def open_federation(settings: FederationSettings) -> AsyncGenerator[Litest
             clock=times.now,
             statements=signer,
         )
+        statistics = Publisher(pool, settings.statistics.threshold)
+        await statistics.check()
         application = create_app(answering, office, verifier, settings.federation)
         beats = _heartbeats(publisher, settings.log.heartbeat_seconds)
-        async with _running(publisher.run(), beats, work.run()):
+        async with _running(publisher.run(), beats, work.run(), statistics.run()):
             yield application
 
 

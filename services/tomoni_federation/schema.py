@@ -19,8 +19,11 @@ _GRANTS: Final = (
     "GRANT SELECT, INSERT, UPDATE, DELETE ON mirror.provisional, mirror.awaited_checkpoint, mirror.heartbeat TO {role}",
     "GRANT EXECUTE ON FUNCTION mirror.disown(text, bigint, bytea) TO {role}",
     "GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA projection TO {role}",
+    "GRANT USAGE ON SCHEMA statistics TO {role}",
+    "GRANT SELECT, INSERT ON ALL TABLES IN SCHEMA statistics TO {role}",
+    "GRANT UPDATE (ended_year) ON statistics.counted TO {role}",
 )
-"""Proven entries and checkpoints can be added and read; nobody who runs can change or delete them."""
+"""Proven entries, checkpoints and published counts can be added and read; nobody who runs can change or delete them."""
 
 
 async def prepare(owner_dsn: str, runner: str | None) -> None:

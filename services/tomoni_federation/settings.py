@@ -13,6 +13,7 @@ from tomoni.settings import SettingsError, load
 from tomoni.tlog.cosignature import Cosigner
 from tomoni.tlog.keys import NoteError
 from tomoni.tlog.note import Signer
+from tomoni_federation.statistics.decision import LEAST_THRESHOLD
 
 Seconds = Annotated[float, msgspec.Meta(gt=0)]
 
@@ -32,6 +33,13 @@ class LimitSettings(Section, frozen=True, kw_only=True):
     """Also the largest batch that can be answered at all: a whole one of a thousand documents."""
 
 
+class StatisticsSettings(Section, frozen=True, kw_only=True):
+    """What may be shown of counts."""
+
+    threshold: Annotated[int, msgspec.Meta(ge=LEAST_THRESHOLD)] = 10
+    """Counts are shown in steps of it and smaller ones not at all; it stays once something was published."""
+
+
 EMERGENCY = timedelta(days=7)
 COUNTER = timedelta(hours=24)
 
@@ -49,6 +57,7 @@ class FederationSettings(Section, frozen=True, kw_only=True):
     http: HttpSettings = HttpSettings(port=8500)
     log: LogSettings = LogSettings()
     limits: LimitSettings = LimitSettings()
+    statistics: StatisticsSettings = StatisticsSettings()
     purposes: dict[str, Seconds] = msgspec.field(
         default_factory=lambda: {"emergency": EMERGENCY.total_seconds(), "counter": COUNTER.total_seconds()}
     )

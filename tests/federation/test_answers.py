@@ -273,6 +273,7 @@ ROUTES = {
     ("GET", "/v1/vocabulary"): set(SCOPES),
     ("GET", "/v1/jurisdictions"): set(SCOPES),
     ("GET", "/v1/completeness"): {"aggregator", "auditor", "secretariat"},
+    ("GET", "/v1/statistics"): {"aggregator", "auditor"},
     ("POST", "/v1/admissions"): {"secretariat"},
     ("POST", "/v1/jurisdictions/131130/suspend"): {"secretariat"},
     ("POST", "/v1/jurisdictions/131130/readmit"): {"secretariat"},
