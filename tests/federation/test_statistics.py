@@ -150,6 +150,30 @@ async def test_csv_says_the_same_and_names_those_missing(desk, shibuya, setagaya
     ]
 
 
+async def test_the_description_names_both_forms_of_the_answer(desk):
+    described = (await desk.client.get("/schema/openapi.json")).json()["paths"]["/v1/statistics"]["get"]
+    assert set(described["responses"]["200"]["content"]) == {"application/json", "text/csv"}
+    (example,) = described["responses"]["200"]["content"]["application/json"]["examples"].values()
+    assert example["value"]["rows"][0]["at_least"] == 20
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "statistics?on=yesterday", "statistics?on=2026-02-30", "statistics?format=xml", "statistics?prefecture=131",
+        "completeness?after=%00", "completeness?after=13", "completeness?limit=0",
+    ],
+)  # fmt: skip
+async def test_parameters_that_cannot_be_read_are_refused(desk, query):
+    answer = await desk.get(f"/v1/{query}", "aggregator", prefecture="13")
+    assert (answer.status_code, answer.json()["type"].rpartition("/")[2]) == (400, "malformed")
+
+
+@pytest.mark.parametrize("on", ["0001-01-01", "9999-12-31"])
+async def test_any_day_can_be_asked_about(desk, on):
+    assert (await desk.get(f"/v1/statistics?on={on}", "aggregator", prefecture="13")).status_code == 200
+
+
 async def test_an_aggregator_sees_its_own_prefecture_and_no_other(desk):
     bound = {"prefecture": "13"}
     for path in ("/v1/statistics", "/v1/completeness"):

@@ -79,7 +79,7 @@ def completeness_routes(answering: Answering) -> Router:
     async def completeness(
         request: AnyRequest,
         prefecture: AskedPrefecture = None,
-        after: Annotated[str, QueryParameter(max_length=6, description="where the page before ended")] = "",
+        after: Annotated[str, QueryParameter(pattern="^([0-9]{6})?$", description="where the page before ended")] = "",
         limit: Annotated[int, QueryParameter(ge=1, le=PAGE)] = PAGE,
     ) -> Response[bytes]:
         """Say of each jurisdiction whether it takes part, is heard of, or has stopped."""
