@@ -11,14 +11,14 @@ from tomoni.database import migrate
 MIGRATIONS: Final = Path(__file__).parent / "migrations"
 
 _GRANTS: Final = (
-    "GRANT USAGE ON SCHEMA mirror, projection TO {role}",
+    "GRANT USAGE ON SCHEMA mirror, projection, watch TO {role}",
     "GRANT SELECT, INSERT, UPDATE ON mirror.log, mirror.key, mirror.courier, mirror.pulse TO {role}",
     "GRANT SELECT, INSERT ON mirror.entry, mirror.disowned TO {role}",
     "GRANT SELECT, INSERT, UPDATE ON mirror.evidence TO {role}",
     "GRANT SELECT, INSERT ON mirror.checkpoint TO {role}",
     "GRANT SELECT, INSERT, UPDATE, DELETE ON mirror.provisional, mirror.awaited_checkpoint, mirror.heartbeat TO {role}",
     "GRANT EXECUTE ON FUNCTION mirror.disown(text, bigint, bytea) TO {role}",
-    "GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA projection TO {role}",
+    "GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA projection, watch TO {role}",
     "GRANT USAGE ON SCHEMA statistics TO {role}",
     "GRANT SELECT, INSERT ON ALL TABLES IN SCHEMA statistics TO {role}",
     "GRANT UPDATE (ended_year) ON statistics.counted TO {role}",

@@ -8,13 +8,15 @@ are unknown from the same commit on.
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from datetime import datetime
 from typing import NamedTuple
 
 import asyncpg
 import structlog
 from prometheus_client import Counter
 
+from tomoni import times
 from tomoni.database import Connection, Pool
 from tomoni_federation.bulk import columns, execute_many, insert_many
 from tomoni_federation.mirror.evidence import accuse_entry
@@ -22,6 +24,7 @@ from tomoni_federation.mirror.tree import GAPS, MirrorGapError
 from tomoni_federation.projections import sql
 from tomoni_federation.projections.certificates import CertificateRow, as_row
 from tomoni_federation.projections.fold import Changes, Decoded, Fault, Prior, Stream, decode, fold, needs
+from tomoni_federation.watches.telling import tell_projected
 
 log = structlog.get_logger()
 
@@ -42,10 +45,13 @@ class _Found(NamedTuple):
 class Projector:
     """Keeps the read model up with the mirror."""
 
-    def __init__(self, pool: Pool, federation: str, *, budget: int = BUDGET) -> None:
+    def __init__(
+        self, pool: Pool, federation: str, *, budget: int = BUDGET, clock: Callable[[], datetime] = times.now
+    ) -> None:
         self._pool = pool
         self._federation = federation
         self._budget = budget
+        self._clock = clock
         self._behind = asyncio.Event()
         self._behind.set()
         self._unaccused: dict[str, Fault] = {}
@@ -111,6 +117,7 @@ class Projector:
                 if change.log in missing and change.fault is None:
                     change.fault = Fault(change.position, illegal=False, reason=sql.GAP)
             await _write(connection, changes)
+            await tell_projected(connection, changes, self._clock())
         return sum(len(of_log) for of_log in entries.values()), changes
 
     async def _accuse(self) -> int:

@@ -1,0 +1,1 @@
+"""Watches: the documents that somebody relies on, and a feed of what becomes of them."""
