@@ -168,7 +168,7 @@ def admission_routes(office: Office, answering: Answering, federation: str) -> R
     @get("/jurisdictions", opt=_LISTING, responses=answered(200, JurisdictionsAnswer) | problems())
     async def jurisdictions(
         request: AnyRequest,
-        after: Annotated[str, QueryParameter(max_length=6, description="where the page before ended")] = "",
+        after: Annotated[str, QueryParameter(pattern="^([0-9]{6})?$", description="where the page before ended")] = "",
         limit: Annotated[int, QueryParameter(ge=1, le=PAGE)] = PAGE,
     ) -> Response[bytes]:
         """List who takes part."""
