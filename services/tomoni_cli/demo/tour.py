@@ -171,6 +171,7 @@ class Tour:
 
     def _revoke(self, certificate: str, handle: str) -> None:
         self._title("The end of a certificate")
+        then = times.now()
         clerk = self._system.node_api(SHIBUYA, "clerk")
         body = {"effect": "ended", "reason": "dissolution", "effective_on": self._today}
         clerk.command(f"/v1/certificates/{certificate}/revoke", body)
@@ -180,6 +181,10 @@ class Tour:
         seconds = time.monotonic() - started
         self._require(self._status(handle)["status"] == "not-valid", "everybody sees that it ended, and nobody why")
         self._ok(f"not valid anywhere {seconds:.1f} s later; the reason stays in Shibuya's vault")
+        self._say("Why was it recognised before? The same question, as it was known then:")
+        known_then = self._recognition(handle, SETAGAYA, "hospital-visit", as_known_at=times.format_time(then))
+        self._show(known_then)
+        self._require(known_then["decision"] == "recognised", "the answer of then is told from what was proven by then")
 
     def _reissue(self, certificate: str, old: str) -> None:
         self._title("A lost document")
@@ -215,7 +220,14 @@ class Tour:
             clerk.close()
 
     def _recognition(
-        self, handle: str, receiver: Town, service: str, issuer: Town = SHIBUYA, *, purpose: str = "counter"
+        self,
+        handle: str,
+        receiver: Town,
+        service: str,
+        issuer: Town = SHIBUYA,
+        *,
+        purpose: str = "counter",
+        as_known_at: str | None = None,
     ) -> Body:
         question = {
             "issuer": issuer.code,
@@ -223,6 +235,7 @@ class Tour:
             "receiver": receiver.code,
             "service": service,
             "purpose": purpose,
+            "as_known_at": as_known_at,
         }
         return self._desk.ask("/v1/recognition", question)
 
