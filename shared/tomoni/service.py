@@ -7,7 +7,7 @@ The settings are sections of a service's own settings file; what is not known th
 
 import ipaddress
 from pathlib import Path
-from typing import Annotated, NamedTuple
+from typing import Annotated, Any, NamedTuple, cast
 
 import asyncpg
 import msgspec
@@ -105,6 +105,31 @@ async def open_pool(dsn: str) -> Pool:
         raise SettingsError(f"the database cannot be used: {type(error).__name__}; check `database`") from error
 
 
+class _DescriptionRender(JsonRenderPlugin):
+    """Renders the interface description as it is meant.
+
+    The framework takes the dots of a constrained `tuple[X, ...]` for a second type of its items, of which anything is
+    one, and by `oneOf` no item would be valid.
+    """
+
+    def render(self, request: AnyRequest, openapi_schema: dict[str, Any]) -> bytes:
+        """Return the description as JSON."""
+        return super().render(request, _without_dots(openapi_schema))
+
+
+def _without_dots(value: Any) -> Any:  # noqa: ANN401  # whatever stands in JSON
+    if isinstance(value, list):
+        return [_without_dots(each) for each in cast("list[Any]", value)]
+    if not isinstance(value, dict):
+        return value
+    mended = {key: _without_dots(each) for key, each in cast("dict[str, Any]", value).items()}
+    match mended.get("oneOf"):
+        case [described, {**nothing}] if not nothing:
+            return described
+        case _:
+            return mended
+
+
 def describe(title: str, description: str) -> OpenAPIConfig:
     """Return the configuration of a service's interface description (OpenAPI 3.1), public at `/schema`."""
     return OpenAPIConfig(
@@ -113,7 +138,7 @@ def describe(title: str, description: str) -> OpenAPIConfig:
         description=description,
         openapi_router=Router("/schema", route_handlers=[], opt=PUBLIC),
         components=Components(security_schemes={_BEARER: _BEARER_TOKEN}),
-        render_plugins=[JsonRenderPlugin()],
+        render_plugins=[_DescriptionRender()],
         create_examples=False,
         use_handler_docstrings=True,
     )
