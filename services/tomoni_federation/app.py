@@ -10,6 +10,7 @@ from datetime import timedelta
 import asyncpg
 import structlog
 from litestar import Litestar
+from litestar.datastructures import State
 
 from tomoni import times
 from tomoni.auth import TokenVerifier, bearer_middleware, requires
@@ -20,6 +21,7 @@ from tomoni.eventlog.lastword import LastWord
 from tomoni.eventlog.publisher import CheckpointPublisher, FixedKeys
 from tomoni.eventlog.routes import log_routes
 from tomoni.health import health_routes
+from tomoni.server import END_STREAMS
 from tomoni.service import AccessDescription, describe, exception_handlers, open_pool, open_token_verifier
 from tomoni.transport import Connection, Endpoint, tls_context
 from tomoni.transport.subjects import FEDERATION_INBOX
@@ -42,11 +44,16 @@ from tomoni_federation.statistics.publish import Publisher
 from tomoni_federation.status.api import status_routes
 from tomoni_federation.status.batch import status_batch
 from tomoni_federation.status.query import Gatherer
+from tomoni_federation.watches.api import watch_routes
+from tomoni_federation.watches.feed import Watching, open_watching
+from tomoni_federation.watches.settling import Settler
 
 log = structlog.get_logger()
 
 
-def create_app(answering: Answering, office: Office, verifier: TokenVerifier, federation: str) -> Litestar:
+def create_app(
+    answering: Answering, office: Office, verifier: TokenVerifier, federation: str, watching: Watching
+) -> Litestar:
     """Return the application that answers questions and takes the secretariat's commands."""
     pool = answering.pool
 
@@ -67,6 +74,7 @@ def create_app(answering: Answering, office: Office, verifier: TokenVerifier, fe
             recognition_routes(answering),
             recognition_batch(answering),
             statement_routes(answering.statements),
+            watch_routes(answering, watching.register, watching.feed),
             admission_routes(office, answering, federation),
             completeness_routes(answering),
             statistics_routes(answering),
@@ -82,6 +90,7 @@ def create_app(answering: Answering, office: Office, verifier: TokenVerifier, fe
             "Status and recognition of partnership certificates across jurisdictions, and who takes part.",
         ),
         request_max_body_size=MAX_BODY_BYTES,
+        state=State({END_STREAMS: watching.feed.close}),
     )
 
 
@@ -116,9 +125,12 @@ async def open_federation(settings: FederationSettings) -> AsyncGenerator[Litest
         )
         statistics = Publisher(pool, settings.statistics.threshold)
         await statistics.check()
-        application = create_app(answering, office, verifier, settings.federation)
+        watching = open_watching(pool)
+        settler = Settler(pool, timedelta(days=settings.watches.retention_days))
+        application = create_app(answering, office, verifier, settings.federation, watching)
         beats = _heartbeats(publisher, settings.log.heartbeat_seconds)
-        async with _running(publisher.run(), beats, work.run(), statistics.run()):
+        loops = (publisher.run(), beats, work.run(), statistics.run(), settler.run(), watching.feed.run())
+        async with _running(*loops):
             yield application
 
 

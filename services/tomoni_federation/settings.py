@@ -40,6 +40,12 @@ class StatisticsSettings(Section, frozen=True, kw_only=True):
     """Counts are shown in steps of it and smaller ones not at all; it stays once something was published."""
 
 
+class WatchSettings(Section, frozen=True, kw_only=True):
+    """How long a follower of a watch may be away and still get every change."""
+
+    retention_days: Annotated[int, msgspec.Meta(ge=1)] = 90
+
+
 EMERGENCY = timedelta(days=7)
 COUNTER = timedelta(hours=24)
 
@@ -58,6 +64,7 @@ class FederationSettings(Section, frozen=True, kw_only=True):
     log: LogSettings = LogSettings()
     limits: LimitSettings = LimitSettings()
     statistics: StatisticsSettings = StatisticsSettings()
+    watches: WatchSettings = WatchSettings()
     purposes: dict[str, Seconds] = msgspec.field(
         default_factory=lambda: {"emergency": EMERGENCY.total_seconds(), "counter": COUNTER.total_seconds()}
     )

@@ -21,6 +21,9 @@ log = structlog.get_logger()
 DRAIN_SECONDS = 20
 """How long requests under way may take after a stop was asked for."""
 
+END_STREAMS = "end_streams"
+"""The name in an application's state of a function that ends answers which would go on for ever."""
+
 _YOUNG_OBJECTS = 50_000
 """New containers before the collector looks for cycles among them; the interpreter's default is 700."""
 
@@ -73,10 +76,18 @@ async def _serve_until(stop: asyncio.Event, app: Litestar, host: str, port: int)
     log.info("serving", address=host, port=port)
     await asyncio.wait({serving, stopping}, return_when=asyncio.FIRST_COMPLETED)
     log.info("draining", port=port)
+    if (end_streams := app.state.get(END_STREAMS)) is not None:
+        end_streams()
     server.stop()
     stopping.cancel()
     with suppress(asyncio.CancelledError):
         await stopping
+    # The server itself would wait for ever for a client that takes nothing of what is sent to it.
+    done, _ = await asyncio.wait({serving}, timeout=DRAIN_SECONDS)
+    if not done:
+        log.warning("drain_cut_short", port=port)
+        serving.cancel()
+        return
     await serving
 
 

@@ -23,6 +23,7 @@ from tomoni_federation.limits import LookupLimit
 from tomoni_federation.projections.project import Projector
 from tomoni_federation.schema import prepare
 from tomoni_federation.status.query import Gatherer
+from tomoni_federation.watches.feed import open_watching
 
 
 @dataclass
@@ -100,10 +101,11 @@ async def desk(federation, tmp_path: Path):
     async with Sequencer(federation.pool) as sequencer:
         office = Office(federation.pool, sequencer, FEDERATION, clock=lambda: federation.now)
         verifier = TokenVerifier(issuer.jwks(), issuer.issuer, AUDIENCE)
-        app = create_app(answering, office, verifier, FEDERATION)
+        watching = open_watching(federation.pool, lambda: made.now)
+        app = create_app(answering, office, verifier, FEDERATION, watching)
         transport = httpx.ASGITransport(app=app)
         async with httpx.AsyncClient(transport=transport, base_url="http://federation") as client:
-            made = Desk(federation, client, issuer, office, app)
+            made = Desk(federation, client, issuer, office, app, watching)
             yield made
 
 

@@ -8,8 +8,9 @@ AUDIENCE = f"{FEDERATION}/federation"
 class Desk:
     """A federation answering over HTTP, with tokens of every scope."""
 
-    def __init__(self, federation, client, issuer, office, app):
+    def __init__(self, federation, client, issuer, office, app, watching):
         self.federation, self.client, self._issuer, self.office, self.app = federation, client, issuer, office, app
+        self.watching = watching
         self.now = NOW
         """What the federation's clock says."""
 

@@ -26,6 +26,7 @@ from tomoni_federation.interface import Answering
 from tomoni_federation.limits import LookupLimit
 from tomoni_federation.status.api import VALID, StatusAnswer, StatusQuestion
 from tomoni_federation.status.query import Gatherer
+from tomoni_federation.watches.feed import open_watching
 
 ISSUER: Final = f"https://{FEDERATION}"
 NO_LIMIT: Final = 1_000_000_000
@@ -58,7 +59,7 @@ async def _serve_federation(port: int, database: str, token_key: Path) -> None:
                 statements=StatementSigner(FEDERATION, [generate_key()]),
             )
             verifier = TokenVerifier(TokenIssuer(token_key, ISSUER).jwks(), ISSUER, FEDERATION)
-            app = create_app(answering, Office(pool, sequencer, FEDERATION), verifier, FEDERATION)
+            app = create_app(answering, Office(pool, sequencer, FEDERATION), verifier, FEDERATION, open_watching(pool))
             await serve(app, "127.0.0.1", port)
     finally:
         await pool.close()

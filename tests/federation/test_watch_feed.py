@@ -1,0 +1,196 @@
+"""Following a watch over a real connection: streams that go on, come back, wait for slow readers, and end."""
+
+import asyncio
+import socket
+from datetime import timedelta
+
+import pytest
+
+from tests.federation.towns import NOW
+from tests.federation.watching import Watcher, events, served, take
+from tests.transport.hubs import eventually
+from tomoni_federation.watches import feed as feeding
+from tomoni_federation.watches import sql
+from tomoni_federation.watches.settling import Settler
+
+MANY = """
+WITH made AS (
+    INSERT INTO watch.change (watch, number, kind, reference, log, status, at)
+    SELECT $1, w.last + n, 'status', 'case-' || n, '131130', 'valid', now()
+    FROM watch.watch w, generate_series(1, $2::integer) AS n WHERE w.id = $1
+)
+UPDATE watch.watch SET last = last + $2 WHERE id = $1
+"""
+
+
+@pytest.fixture
+async def watcher(desk, shibuya):
+    made = await Watcher(desk).open()
+    made.issued = [shibuya.issue() for _ in range(3)]
+    await desk.hear(shibuya)
+    await made.add(*((shibuya, handle, str(number)) for number, (_, handle) in enumerate(made.issued)))
+    return made
+
+
+def references(taken):
+    return [(number, event, data["reference"]) for number, event, data in taken]
+
+
+async def test_a_follower_gets_the_state_then_changes_as_they_come_and_so_does_a_second_one(desk, watcher, shibuya):
+    async with served(desk) as (http, _), watcher.stream(http) as one, watcher.stream(http) as two:
+        assert one.headers["content-type"] == "text/event-stream"
+        assert one.headers["cache-control"] == "no-store"
+        following = [events(each) for each in (one, two)]
+        for each in following:
+            taken = [await anext(each) for _ in range(3)]
+            assert references(taken) == [(1, "snapshot", "0"), (2, "snapshot", "1"), (3, "snapshot", "2")]
+        for number, (certificate, _) in enumerate(watcher.issued):
+            shibuya.revoke(certificate)
+            await desk.hear(shibuya)
+            for each in following:
+                number_of, event, data = await anext(each)
+                assert (number_of, event) == (4 + number, "status")
+                assert data == {
+                    "reference": str(number),
+                    "issuer": "131130",
+                    "status": "not-valid",
+                    "fresh_as_of": "2026-11-23T03:00:00Z",
+                }
+
+
+async def test_a_follower_that_comes_back_goes_on_after_the_last_event_it_had(desk, watcher):
+    async with served(desk) as (http, _):
+        for asked in ({"last_event_id": 1}, {"after": 1}, {"last_event_id": 1, "after": 3}):
+            async with watcher.stream(http, **asked) as response:
+                assert references(await take(response, 2)) == [(2, "snapshot", "1"), (3, "snapshot", "2")]
+        async with watcher.stream(http, last_event_id="nonsense") as response:
+            assert response.status_code == 400
+
+
+async def test_a_change_that_nobody_notified_of_arrives_all_the_same(desk, watcher):
+    async with served(desk) as (http, _), watcher.stream(http, after=3) as response:
+        await desk.federation.pool.execute(MANY, watcher.id, 1)
+        assert references(await take(response, 1)) == [(4, "status", "case-1")]
+
+
+async def test_a_follower_that_was_away_too_long_is_told_to_begin_anew_and_gets_the_whole_state(desk, watcher):
+    pool = desk.federation.pool
+    await watcher.remove("0")
+    await pool.execute("UPDATE watch.change SET at = $1", NOW)
+    await Settler(pool, timedelta(days=90), clock=lambda: NOW + timedelta(days=91)).forget()
+    async with served(desk) as (http, _):
+        for after in (1, 99):  # what was forgotten; a database that was restored from before
+            async with watcher.stream(http, last_event_id=after) as response:
+                (number, event, data), *state = await take(response, 3)
+                assert (number, event, list(data)) == (0, "reset", ["text"])
+                assert references(state) == [(2, "snapshot", "1"), (3, "snapshot", "2")]
+
+
+async def test_a_follower_that_goes_leaves_nothing_behind(desk, watcher):
+    followers = desk.watching.feed._followers
+    async with served(desk) as (http, _):
+        for _ in range(3):
+            async with watcher.stream(http) as response:
+                await take(response, 3)
+                assert len(followers) == 1
+            await eventually(lambda: not followers)
+        assert not [task for task in asyncio.all_tasks() if "_pump" in repr(task.get_coro())]
+
+
+async def test_streams_end_cleanly_when_the_service_is_asked_to_stop(desk, watcher):
+    async with served(desk) as (http, end), watcher.stream(http) as response:
+        following = events(response)
+        for _ in range(3):
+            await anext(following)
+        ending = asyncio.create_task(end())
+        assert [event async for event in following] == []
+        await ending
+        with pytest.raises(Exception, match="unavailable"), desk.watching.feed.place(("x", None), watcher.id, 0):
+            pass
+
+
+async def test_a_stream_of_a_deleted_watch_ends_and_cannot_be_had_again(desk, watcher):
+    async with served(desk) as (http, _), watcher.stream(http) as response:
+        following = events(response)
+        for _ in range(3):
+            await anext(following)
+        assert (await watcher.ask("DELETE", f"/{watcher.id}")).status_code == 204
+        assert [event async for event in following] == []
+        async with watcher.stream(http) as again:
+            assert again.status_code == 404
+
+
+async def test_followers_are_bounded_for_each_subject_and_in_all(desk, watcher):
+    feed = desk.watching.feed
+    feed._most, feed._most_of_one = 2, 1
+    other, third = [await Watcher(desk, subject=name).open() for name in ("other", "third")]
+    async with served(desk) as (http, _), watcher.stream(http) as one:
+        following = events(one)
+        await anext(following)
+        async with watcher.stream(http) as refused:
+            assert (refused.status_code, refused.headers["retry-after"]) == (429, "60")
+            assert "already" in (await refused.aread()).decode()
+        async with other.stream(http) as two, third.stream(http) as refused:
+            assert two.status_code == 200
+            assert (refused.status_code, refused.headers["retry-after"]) == (503, "5")
+
+
+async def test_a_quiet_stream_shows_that_it_lives(desk, watcher, monkeypatch):
+    monkeypatch.setattr(feeding, "KEEP_ALIVE_SECONDS", 0.05)
+    async with served(desk) as (http, _), watcher.stream(http, after=3) as response:
+        lines = response.aiter_lines()
+        first = await anext(lines)
+        assert first.startswith("retry: ")
+        assert [await anext(lines) for _ in range(5)] == ["", ": still here", "", ": still here", ""]
+
+
+async def test_a_reader_that_reads_nothing_costs_itself_and_nobody_else(desk, watcher):
+    changes = 150_000  # twenty megabytes: more than the buffers of both ends of a connection
+    await desk.federation.pool.execute(MANY, watcher.id, changes)
+    feed = desk.watching.feed
+    async with served(desk) as (http, _):
+        with socket.socket() as slow:
+            slow.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+            slow.connect((http.base_url.host, http.base_url.port))
+            token = desk.token("verifier", subject="watcher")
+            head = f"GET /v1/watches/{watcher.id}/changes HTTP/1.1\r\nHost: f\r\nAuthorization: Bearer {token}\r\n\r\n"
+            slow.sendall(head.encode())
+            await eventually(lambda: len(feed._followers) == 1)
+            (stuck,) = feed._followers
+            async with watcher.stream(http) as response:
+                last = 0
+                async for number, _, _ in events(response):
+                    assert number == last + 1
+                    last = number
+                    if number == changes + 3:
+                        break
+            assert stuck in feed._followers
+            assert stuck.after < changes, "what it does not take is not read"
+        await eventually(lambda: not feed._followers)
+
+
+async def test_the_hot_reads_use_indexes_with_twenty_thousand_documents(desk, watcher):
+    pool = desk.federation.pool
+    await pool.execute(
+        """INSERT INTO watch.document (watch, reference, log, document, certificate, told, last)
+        SELECT $1, 'case-' || n, '131130', sha256(n::text::bytea), gen_random_uuid(), 'valid', n
+        FROM generate_series(1, 20000) AS n""",
+        watcher.id,
+    )
+    await pool.execute(MANY, watcher.id, 20_000)
+    await desk.federation.as_owner("VACUUM ANALYZE watch.document, watch.change, watch.watch, watch.issuer")
+    rows = await pool.fetch("SELECT watch, reference, log, document, certificate FROM watch.document LIMIT 1000")
+    ids, references_, logs, documents, certificates = (list(column) for column in zip(*rows, strict=True))
+    reads = [
+        (sql.CHANGES, watcher.id, "watcher", None, 10_000, 200),
+        (sql.AFFECTED, logs, certificates, logs, documents),
+        (sql.TOLD, ids, references_),
+        (sql.WATCHED, ["131130", "131121"]),
+        (sql.PAGE_OF_ISSUER, "131130", documents[0], ids[0], 1_000),
+    ]
+    async with pool.acquire() as connection, connection.transaction():
+        await connection.execute("SET LOCAL plan_cache_mode = force_generic_plan")
+        for read, *arguments in reads:
+            plan = "\n".join(row[0] for row in await connection.fetch(f"EXPLAIN {read}", *arguments))
+            assert "Seq Scan on document" not in plan, plan
+            assert "Seq Scan on change" not in plan, plan
