@@ -4,6 +4,7 @@ The routes are those of the interface description, so that a new one cannot be f
 """
 
 import re
+import uuid
 
 import pytest
 
@@ -12,10 +13,12 @@ from tomoni.documents import new_handle
 
 ASKING = "aggregator auditor clerk supervisor verifier"
 READING = f"{ASKING} secretariat"
+WATCHING = "aggregator verifier"
 ROUTES = {
     ("get", "/log/checkpoint"): "auditor secretariat witness",
     ("get", "/log/tile/{path}"): "auditor secretariat witness",
     ("get", "/v1/arrangements"): READING,
+    ("get", "/v1/completeness"): "aggregator auditor secretariat",
     ("get", "/v1/jurisdictions"): f"{READING} witness",
     ("post", "/v1/admissions"): "secretariat",
     ("post", "/v1/jurisdictions/{code}/readmit"): "secretariat",
@@ -24,9 +27,26 @@ ROUTES = {
     ("post", "/v1/networks/{name}/members"): "secretariat",
     ("post", "/v1/recognition"): ASKING,
     ("post", "/v1/status"): ASKING,
+    ("post", "/v1/recognition/batch"): ASKING,
+    ("get", "/v1/statistics"): "aggregator auditor",
     ("post", "/v1/status/batch"): ASKING,
+    ("get", "/v1/vocabulary"): f"{READING} witness",
+    ("get", "/v1/watches"): WATCHING,
+    ("post", "/v1/watches"): WATCHING,
+    ("delete", "/v1/watches/{watch}"): WATCHING,
+    ("get", "/v1/watches/{watch}/changes"): WATCHING,
+    ("post", "/v1/watches/{watch}/documents"): WATCHING,
+    ("post", "/v1/watches/{watch}/documents/remove"): WATCHING,
 }
-PUBLIC = {"/health/live", "/health/ready", "/metrics", "/schema", "/schema/openapi.json", "/schema/{path}"}
+PUBLIC = {
+    "/health/live",
+    "/health/ready",
+    "/metrics",
+    "/schema",
+    "/schema/openapi.json",
+    "/schema/{path}",
+    "/v1/statements/keys",
+}
 SECRET = "花子"
 
 
@@ -36,7 +56,8 @@ async def described(desk):
 
 
 def address(path):
-    return re.sub(r"{\w+}", "131130", path)
+    names = {"watch": str(uuid.UUID(int=1)), "path": "0/000"}
+    return re.sub(r"{(\w+)}", lambda name: names.get(name[1], "131130"), path)
 
 
 async def test_every_route_is_listed_and_its_description_names_whom_it_answers(desk):
@@ -45,6 +66,11 @@ async def test_every_route_is_listed_and_its_description_names_whom_it_answers(d
     for key, allowed in ROUTES.items():
         assert found[key]["security"] == [{"bearer": sorted(allowed.split())}], key
     assert all("security" not in operation for key, operation in found.items() if key[1] in PUBLIC)
+
+
+async def test_no_route_is_left_out_of_the_description(desk):
+    served = {re.sub(r"{(\w+):\w+}", r"{\1}", route.path) for route in desk.app.routes}
+    assert served == {path for _, path in await described(desk)}
 
 
 async def test_every_route_refuses_who_has_no_token_or_another_one(desk):
