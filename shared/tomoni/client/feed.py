@@ -44,7 +44,7 @@ async def follow(
 
 async def _stream(http: httpx.AsyncClient, headers: Mapping[str, str], path: str, after: int) -> AsyncGenerator[Change]:
     asked = {**headers, "Accept": "text/event-stream", "Cache-Control": "no-store", "Last-Event-ID": str(after)}
-    timeout = httpx.Timeout(http.timeout, read=SILENCE_SECONDS)
+    timeout = httpx.Timeout(http.timeout.connect, read=SILENCE_SECONDS)
     async with http.stream("GET", path, headers=asked, timeout=timeout) as response:
         raise_if_busy(response)
         if not response.is_success:
