@@ -6,9 +6,11 @@ from collections.abc import Mapping
 
 from litestar import Response, get
 from litestar.handlers import HTTPRouteHandler
+from litestar.openapi.datastructures import ResponseSpec
 from litestar.params import FromPath
 
 from tomoni.database import Pool
+from tomoni.documentation import problems
 from tomoni.eventlog.checkpoints import CheckpointStore
 from tomoni.eventlog.reader import EventReader
 from tomoni.eventlog.tree import read_tiles
@@ -26,7 +28,13 @@ def log_routes(pool: Pool, reserved: Mapping[str, object]) -> list[HTTPRouteHand
     """Return `/log/checkpoint` and `/log/tile/…`; `reserved` for whom, see `tomoni.auth.requires`."""
     store, reader = CheckpointStore(pool), EventReader(pool)
 
-    @get("/log/checkpoint", opt=reserved, tags=["log"], summary="The newest signed checkpoint")
+    @get(
+        "/log/checkpoint",
+        opt=reserved,
+        tags=["log"],
+        summary="The newest signed checkpoint",
+        responses=_answered("text/plain") | problems("not-found"),
+    )
     async def checkpoint() -> Response[bytes]:
         """Return the newest checkpoint, a signed note (C2SP tlog-checkpoint)."""
         latest = await store.latest()
@@ -34,7 +42,13 @@ def log_routes(pool: Pool, reserved: Mapping[str, object]) -> list[HTTPRouteHand
             raise Problem("not-found", "No checkpoint of this log is signed yet. Ask again in a minute.")
         return Response(latest.note, media_type="text/plain", headers=FRESH)
 
-    @get("/log/tile/{path:path}", opt=reserved, tags=["log"], summary="A tile of hashes or a bundle of entries")
+    @get(
+        "/log/tile/{path:path}",
+        opt=reserved,
+        tags=["log"],
+        summary="A tile of hashes or a bundle of entries",
+        responses=_answered("application/octet-stream") | problems("not-found"),
+    )
     async def tile(path: FromPath[str]) -> Response[bytes]:
         """Return a tile, `<L>/<N>[.p/<W>]`, or a bundle of entries, `entries/<N>[.p/<W>]` (C2SP tlog-tiles)."""
         try:
@@ -49,6 +63,17 @@ def log_routes(pool: Pool, reserved: Mapping[str, object]) -> list[HTTPRouteHand
         return Response(data, media_type="application/octet-stream", headers=IMMUTABLE)
 
     return [checkpoint, tile]
+
+
+def _answered(media_type: str) -> dict[int, ResponseSpec]:
+    return {
+        200: ResponseSpec(
+            data_container=str,
+            generate_examples=False,
+            media_type=media_type,  # pyright: ignore[reportArgumentType]  # any media type may be named
+            description="As the specification has it",
+        )
+    }
 
 
 async def _hashes(pool: Pool, tile: Tile) -> bytes:
