@@ -2,6 +2,7 @@
 
 import asyncio
 import tempfile
+import uuid
 from contextlib import AsyncExitStack
 from pathlib import Path
 
@@ -73,8 +74,10 @@ async def ask_everything(service, bodies):
     tokens = service.settings.tokens
     scopes = ["secretariat", "auditor", "verifier"]
     issuer = TokenIssuer(service.files.token_key, tokens.issuer)
-    headers = {"Authorization": f"Bearer {issuer.issue('somebody', scopes, tokens.audience)}"}
+    token = issuer.issue("somebody", scopes, tokens.audience)
+    headers = {"Authorization": f"Bearer {token}", "Accept": "application/json"}
     names = {"code": SHIBUYA, "name": "kanto", "path": "0/000", "receiver": SHIBUYA}
+    names |= {"watch": str(uuid.uuid4()), "prefecture": "13"}
     async with httpx.AsyncClient(base_url=service.url, trust_env=False, timeout=60) as client:
         return await sweep(client, headers, names, bodies)
 
@@ -100,6 +103,9 @@ async def test_a_stopped_database_is_answered_by_every_route(tmp_path):
             "/v1/admissions": request,
             "/v1/jurisdictions/{code}/suspend": {},
             "/v1/jurisdictions/{code}/readmit": {"request": request},
+            "/v1/watches": {"name": "housing"},
+            "/v1/watches/{watch}/documents": {"documents": [document | {"reference": "case-1"}]},
+            "/v1/watches/{watch}/documents/remove": {"references": ["case-1"]},
             "/v1/networks": NETWORK,
             "/v1/networks/{name}/members": {"member": SHIBUYA, "effective_on": "2026-12-01"},
         }

@@ -9,7 +9,7 @@ from rich.console import Console
 
 from tomoni import times
 from tomoni.jurisdictions import all_jurisdictions, by_code
-from tomoni_cli.demo import people
+from tomoni_cli.demo import declarations, people
 from tomoni_cli.demo.api import Api, Body
 from tomoni_cli.demo.system import System
 from tomoni_cli.demo.tampering import changed_mirror_entry
@@ -42,7 +42,7 @@ class Tour:
         self._declare()
         certificate, handle = self._swear()
         self._explain(handle)
-        self._continue_elsewhere()
+        self._show_each_pattern(handle, self._continue_elsewhere())
         second, second_handle = self._cut_off(handle)
         self._revoke(certificate, handle)
         self._reissue(second, second_handle)
@@ -81,30 +81,21 @@ class Tour:
 
     def _declare(self) -> None:
         self._title("Arrangements")
-        pattern_e: Body = {
-            "pattern": "E",
-            "issuers": {"codes": [TOKYO.code, SHIBUYA.code]},
-            "kinds": ["partnership"],
-            "services": ["hospital-explanation", "hospital-visit", "public-housing"],
-            "effective_from": "2022-11-01",
-            "conditions": ["identity-document"],
-        }
-        pattern_b: Body = {
-            "pattern": "B",
-            "issuers": {"codes": [YOKOHAMA.code, SHIBUYA.code]},
-            "kinds": ["partnership"],
-            "services": ["new-certificate"],
-            "effective_from": "2024-11-01",
-            "conditions": ["consent-to-notify", "identity-document", "original-surrendered"],
-        }
-        for town, body in ((SETAGAYA, pattern_e), (AMAGASAKI, pattern_b)):
+        for town in TOWNS:
             clerk = self._system.node_api(town, "clerk")
             if not clerk.get("/v1/arrangements")["arrangements"]:
-                clerk.command("/v1/arrangements", body)
+                for one in declarations.of(town):
+                    clerk.command("/v1/arrangements", one.body())
             clerk.close()
         self._say("[cyan]Setagaya[/] recognises partnerships of Tokyo and Shibuya for its services (pattern E).")
         self._say("[cyan]Amagasaki[/] continues those of Yokohama and Shibuya without a new oath (pattern B).")
-        self._ok("a town speaks only for itself: both are entries in the receiver's own log")
+        self._say(
+            "Tokyo and Yokohama let each other's be used on (A), Setagaya takes over what Yokohama hands to it (C),"
+        )
+        self._say(
+            "and Tokyo asks holders of Shibuya's for fewer documents (D). These are samples, not real agreements."
+        )
+        self._ok("a town speaks only for itself: each is an entry in the receiver's own log, mutual use is two")
 
     def _swear(self) -> tuple[str, str]:
         self._title("An oath in Shibuya")
@@ -135,7 +126,7 @@ class Tour:
         self._say(f"  status [yellow]{unknown['status']}[/]: {unknown['text']}")
         self._require(unknown["status"] == "unknown", "who does not take part is unknown, never invalid or valid")
 
-    def _continue_elsewhere(self) -> None:
+    def _continue_elsewhere(self) -> str:
         self._title("Moving on: continuation")
         issued = self._issue(YOKOHAMA, people.yokohama_couple(self._today))
         handle = str(issued["handle"])
@@ -143,6 +134,23 @@ class Tour:
         ask = lambda: self._recognition(handle, AMAGASAKI, "new-certificate", YOKOHAMA)  # noqa: E731
         self._show(self._until("recognised", ask))
         self._ok("Amagasaki sees what to ask for before it issues")
+        return handle
+
+    def _show_each_pattern(self, of_shibuya: str, of_yokohama: str) -> None:
+        self._title('Five things that "recognised elsewhere" can mean')
+        for pattern, handle, issuer, receiver, service in (
+            ("A", of_yokohama, YOKOHAMA, TOKYO, "public-housing"),
+            ("B", of_yokohama, YOKOHAMA, AMAGASAKI, "new-certificate"),
+            ("C", of_yokohama, YOKOHAMA, SETAGAYA, "new-certificate"),
+            ("D", of_shibuya, SHIBUYA, TOKYO, "new-certificate"),
+            ("E", of_shibuya, SHIBUYA, SETAGAYA, "public-housing"),
+        ):
+            answer = self._recognition(handle, receiver, service, issuer)
+            self._say(f"[bold]{pattern}[/]  {issuer.name} at {receiver.name}, {service}:")
+            self._say(f"     {answer['terms']}")
+            if (answer["decision"], answer["pattern"]) != ("recognised", pattern):
+                raise TourFailed(f"pattern {pattern} was answered {answer['decision']}")
+        self._ok("each is decided by what the receiver has declared, and says what follows")
 
     def _cut_off(self, handle: str) -> tuple[str, str]:
         self._title("Shibuya is cut off, and keeps working")
