@@ -17,6 +17,7 @@ from tomoni.transport import (
     Connection,
     Kind,
     LastMessage,
+    LostDeliveryError,
     Outgoing,
     PullConsumer,
     RawMessage,
@@ -52,7 +53,13 @@ def settings_of(town: Node, cluster: Cluster):
 
 
 async def read_from_the_beginning(cluster: Cluster) -> list[RawMessage]:
-    """Return all of EVENTS as the federation gets it."""
+    """Return all of EVENTS as the federation gets it: from the beginning again where a delivery was lost."""
+    while True:
+        with contextlib.suppress(LostDeliveryError):  # to the pull of whoever read before us
+            return await _read_what_comes(cluster)
+
+
+async def _read_what_comes(cluster: Cluster) -> list[RawMessage]:
     found: list[RawMessage] = []
     async with (
         Connection(cluster.federation_endpoint()) as connection,

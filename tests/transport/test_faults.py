@@ -149,6 +149,21 @@ async def test_a_connection_that_does_not_come_back_is_made_anew(hub, monkeypatc
         assert await publish_one(connection, SUBJECT, entries(0, 1)[0], 0) == Committed(1)
 
 
+async def test_a_reconnection_that_is_cancelled_while_the_old_transport_closes_is_made_anew(hub, monkeypatch):
+    monkeypatch.setattr("tomoni.transport.connection.REBUILD_SECONDS", 1.0)
+    async with node(hub) as connection:
+        client = connection._client
+        assert client is not None
+        await hub.kill()
+        while client._reconnection_task is None:
+            await asyncio.sleep(0)
+        await asyncio.sleep(0)  # it waits for the transport's end, and so will whoever closes the client
+        client._reconnection_task.cancel()
+        await hub.start()
+        await connection.wait_connected(30)
+        assert connection._client is not client
+
+
 async def test_a_hub_that_is_away_at_the_start_is_waited_for(hub):
     await hub.kill()
     async with Connection(hub.node_endpoint(SHIBUYA)) as connection:

@@ -356,11 +356,24 @@ def _abort(writer: asyncio.StreamWriter | None) -> None:
 
 
 async def _dispose(client: Client) -> None:
-    """Close a client for good, without waiting for a peer that may never read again."""
+    """Close a client for good, without waiting for a peer that may never read again.
+
+    In a task of its own: where nats-py's reconnecting task was cancelled while it waited for the old transport's end,
+    whoever else waits for that is cancelled with it.
+    """
     client._closed_cb = None
     if not client.is_connected:
         _abort(_writer(client))
-    with contextlib.suppress(TimeoutError, nats.errors.Error, OSError):
-        async with asyncio.timeout(ABORT_SECONDS):
-            await client.close()
-    _abort(_writer(client))
+    closing = asyncio.create_task(client.close(), name="close")
+    closing.add_done_callback(_see_error)
+    try:
+        await asyncio.wait({closing}, timeout=ABORT_SECONDS)
+    finally:
+        closing.cancel()
+        _abort(_writer(client))
+
+
+def _see_error(closing: asyncio.Task[None]) -> None:
+    """Mark an error as seen: the client is not used again, whatever it says at its end."""
+    if not closing.cancelled():
+        closing.exception()
