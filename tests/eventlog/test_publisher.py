@@ -28,6 +28,7 @@ from tomoni.eventlog.errors import (
     NotChecked,
     SigningRefused,
 )
+from tomoni.eventlog.lastword import PLACE_BYTES
 from tomoni.eventlog.tree import integrate
 from tomoni.tlog.checkpoint import Checkpoint, open_checkpoint, sign_checkpoint
 from tomoni.tlog.cosignature import generate_cosigner, open_cosigned
@@ -63,7 +64,7 @@ async def test_an_empty_log_has_a_signed_checkpoint(publisher: CheckpointPublish
     signed = await publisher.publish()
     checkpoint = open_checkpoint(signed.note, ORIGIN, [SIGNER.verifier])
     assert (checkpoint.size, checkpoint.root) == (0, EMPTY_ROOT)
-    assert (tmp_path / "last-word").read_bytes() == signed.note
+    assert LastWord(tmp_path / "last-word").read() == signed.note
     assert await publisher.publish() == signed
 
 
@@ -257,7 +258,7 @@ async def test_a_restored_backup_that_went_on_differently_never_signs(
     with pytest.raises(ForkedLog):
         await publisher.publish()  # one that was running all the time
     assert [one.size for one in await CheckpointStore(pool).read_from(0)] == [3]
-    assert (tmp_path / "last-word").read_bytes() == elsewhere
+    assert LastWord(tmp_path / "last-word").read() == elsewhere
 
 
 async def test_a_lost_last_word_stops_signing(
@@ -282,7 +283,8 @@ async def test_a_last_word_of_another_log_or_key_is_refused(
         sign_checkpoint(Checkpoint(ORIGIN, 0, EMPTY_ROOT), [generate_signer(ORIGIN)]),
         b"half a no",
     ):
-        (tmp_path / "last-word").write_bytes(note)
+        (tmp_path / "last-word").unlink(missing_ok=True)
+        LastWord(tmp_path / "last-word").swap(None, note)
         with pytest.raises(InvalidCheckpoint):
             await make_publisher(pool, tmp_path).check()
 
@@ -332,6 +334,33 @@ def test_the_last_word_is_swapped_only_for_the_one_expected(tmp_path: Path) -> N
         word.swap(None, b"two")
     word.swap(b"one", b"two")
     assert word.read() == b"two"
+
+
+@pytest.mark.parametrize("torn", [0, 1, 20, 90, 200, 580])
+def test_a_word_that_a_power_cut_has_torn_leaves_the_one_before(tmp_path: Path, torn: int) -> None:
+    word = LastWord(tmp_path / "last-word")
+    notes: list[bytes | None] = [None, *(letter * 500 for letter in (b"a", b"b", b"c", b"d"))]
+    content = bytes(2 * PLACE_BYTES)
+    for number, (before, note) in enumerate(itertools.pairwise(notes), 1):
+        assert note is not None
+        word.swap(before, note)
+        whole, start = word.path.read_bytes(), number % 2 * PLACE_BYTES
+        word.path.write_bytes(content[:start] + whole[start : start + torn] + content[start + torn :])
+        assert word.read() == before
+        word.swap(before, note)  # what a process does that comes back
+        content = word.path.read_bytes()
+        assert content == whole
+        assert word.read() == note
+
+
+def test_a_note_that_is_no_checkpoint_of_ours_cannot_hide_in_the_rest_of_a_place(tmp_path: Path) -> None:
+    word = LastWord(tmp_path / "last-word")
+    word.swap(None, b"one")
+    content = word.path.read_bytes()
+    word.path.write_bytes(content.replace(b"one\0", b"one2"))
+    assert word.read() is None
+    with pytest.raises(ValueError, match="too long"):
+        word.swap(None, bytes(PLACE_BYTES))
 
 
 async def owner(database: EmbeddedDatabase, sql: str) -> None:

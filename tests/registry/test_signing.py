@@ -3,7 +3,7 @@
 import pytest
 
 from tomoni.database import create_pool
-from tomoni.eventlog import CheckpointStore, SigningRefused
+from tomoni.eventlog import CheckpointStore, LastWord, SigningRefused
 from tomoni.eventlog.errors import BehindLastWord, LastWordMissing
 from tomoni.tlog.checkpoint import Checkpoint, open_checkpoint, sign_checkpoint
 from tomoni.tlog.cosignature import CosignatureVerifier, open_cosigned
@@ -91,7 +91,7 @@ async def test_a_node_behind_its_last_word_does_not_start(node):
         await node.sql(f"DELETE FROM log.{table}")
     with pytest.raises(BehindLastWord):
         await node.start()
-    assert node.files.last_word.read_bytes() == last_word
+    assert LastWord(node.files.last_word).read() == last_word
 
 
 async def test_a_node_whose_last_word_is_lost_does_not_start(node):
