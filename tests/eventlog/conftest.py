@@ -1,14 +1,15 @@
 """A migrated log in a fresh database, and pools of its running role."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 
 import asyncpg
 import pytest
 
+from tests.databases import copied, created
 from tomoni.database import Pool, create_pool, migrate
 from tomoni.eventlog import MIGRATIONS, EventReader, Sequencer
-from tomoni_cli.embedded.postgres import EmbeddedDatabase
+from tomoni_cli.embedded.postgres import EmbeddedDatabase, EmbeddedPostgres
 
 
 async def make_log(database: EmbeddedDatabase) -> None:
@@ -21,10 +22,17 @@ async def make_log(database: EmbeddedDatabase) -> None:
     await connection.close()
 
 
+@pytest.fixture(scope="session")
+def template(postgres: EmbeddedPostgres) -> Iterator[EmbeddedDatabase]:
+    with created(postgres) as database:
+        asyncio.run(make_log(database))
+        yield database
+
+
 @pytest.fixture
-async def log_database(database: EmbeddedDatabase) -> EmbeddedDatabase:
-    await make_log(database)
-    return database
+def log_database(postgres: EmbeddedPostgres, template: EmbeddedDatabase) -> Iterator[EmbeddedDatabase]:
+    with copied(postgres, template) as database:
+        yield database
 
 
 @pytest.fixture

@@ -1,5 +1,7 @@
 """A federation's database, and towns admitted to it directly; admission itself has tests of its own."""
 
+import asyncio
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -8,6 +10,7 @@ import asyncpg
 import httpx
 import pytest
 
+from tests.databases import copied, created
 from tests.federation.desk import AUDIENCE, Desk
 from tests.federation.towns import FEDERATION, NOW, Town
 from tomoni.auth import TokenIssuer, TokenVerifier
@@ -15,6 +18,7 @@ from tomoni.database import Pool, create_pool
 from tomoni.eventlog import Sequencer
 from tomoni.statements import StatementSigner, generate_key
 from tomoni.tlog.cosignature import Cosigner, generate_cosigner
+from tomoni_cli.embedded.postgres import EmbeddedDatabase, EmbeddedPostgres
 from tomoni_federation.admissions.office import Office
 from tomoni_federation.app import create_app
 from tomoni_federation.intake.receive import Receiver
@@ -74,9 +78,22 @@ class Federation:
             await connection.close()
 
 
+@pytest.fixture(scope="session")
+def template(postgres: EmbeddedPostgres) -> Iterator[EmbeddedDatabase]:
+    """A federation's database as `tomoni federation init` makes it, to copy."""
+    with created(postgres) as database:
+        asyncio.run(prepare(database.owner_dsn, database.runner))
+        yield database
+
+
+@pytest.fixture
+def database(postgres: EmbeddedPostgres, template: EmbeddedDatabase) -> Iterator[EmbeddedDatabase]:
+    with copied(postgres, template) as database:
+        yield database
+
+
 @pytest.fixture
 async def federation(database):
-    await prepare(database.owner_dsn, database.runner)
     pool = await create_pool(database.runner_dsn)
     cosigner = generate_cosigner(f"{FEDERATION}/receipts")
     receiver = Receiver(pool, FEDERATION, cosigner, clock=lambda: made.now)

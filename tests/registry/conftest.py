@@ -15,6 +15,7 @@ import msgspec
 import pytest
 import pytest_asyncio
 
+from tests import databases
 from tomoni.admission import AdmissionRequest
 from tomoni.auth import TokenIssuer
 from tomoni_cli.embedded.postgres import EmbeddedDatabase, EmbeddedPostgres
@@ -124,15 +125,10 @@ def template(postgres: EmbeddedPostgres) -> Iterator[EmbeddedDatabase]:
 
 @contextmanager
 def copied(postgres: EmbeddedPostgres, template: EmbeddedDatabase) -> Iterator[Databases]:
-    """Give a copy of the template, which is quicker than migrating anew."""
-    name = f"t{uuid.uuid4().hex[:12]}"
-    postgres.run_sql(f'CREATE DATABASE "{name}" OWNER "{template.owner}" TEMPLATE "{template.name}"')
-    yield Databases(
-        owner=postgres.dsn(name, template.owner),
-        node=postgres.dsn(name, template.runner),
-        relay=postgres.dsn(name, f"{template.name}_relay"),
-    )
-    postgres.run_sql(f'DROP DATABASE "{name}" WITH (FORCE)')
+    with databases.copied(postgres, template) as copy:
+        yield Databases(
+            owner=copy.owner_dsn, node=copy.runner_dsn, relay=postgres.dsn(copy.name, f"{template.name}_relay")
+        )
 
 
 @asynccontextmanager
@@ -146,8 +142,8 @@ async def started(databases: Databases, folder: Path) -> AsyncGenerator[Node, No
 
 @pytest.fixture
 def administered(postgres: EmbeddedPostgres, template: EmbeddedDatabase) -> Iterator[Databases]:
-    with copied(postgres, template) as databases:
-        yield databases
+    with copied(postgres, template) as made:
+        yield made
 
 
 @pytest.fixture
@@ -161,6 +157,6 @@ async def shared_node(
     postgres: EmbeddedPostgres, template: EmbeddedDatabase, tmp_path_factory: pytest.TempPathFactory
 ) -> AsyncIterator[Node]:
     """A node for tests after which it is as it was before."""
-    with copied(postgres, template) as databases:
-        async with started(databases, tmp_path_factory.mktemp("shared") / "node") as node:
+    with copied(postgres, template) as made:
+        async with started(made, tmp_path_factory.mktemp("shared") / "node") as node:
             yield node

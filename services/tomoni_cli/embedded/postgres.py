@@ -145,10 +145,17 @@ class EmbeddedPostgres:
     def create_database(self, name: str, *, template: str = "template0") -> EmbeddedDatabase:
         """Create a database `name` with roles `<name>_owner` and `<name>_run`; nobody else may connect to it."""
         owner, runner = f"{name}_owner", f"{name}_run"
-        for role in (owner, runner):
-            self.run_sql(f"CREATE ROLE \"{role}\" LOGIN PASSWORD '{self._password(role)}'")
-        self.run_sql(f'CREATE DATABASE "{name}" OWNER "{owner}" TEMPLATE "{template}"')
-        self.run_sql(f'REVOKE ALL ON DATABASE "{name}" FROM PUBLIC; GRANT CONNECT ON DATABASE "{name}" TO "{runner}"')
+        roles = (f"CREATE ROLE \"{role}\" LOGIN PASSWORD '{self._password(role)}'" for role in (owner, runner))
+        self.run_sql(
+            "; ".join(
+                (
+                    *roles,
+                    f'CREATE DATABASE "{name}" OWNER "{owner}" TEMPLATE "{template}"',
+                    f'REVOKE ALL ON DATABASE "{name}" FROM PUBLIC',
+                    f'GRANT CONNECT ON DATABASE "{name}" TO "{runner}"',
+                )
+            )
+        )
         return self.database(name)
 
     def database(self, name: str) -> EmbeddedDatabase:
@@ -164,8 +171,7 @@ class EmbeddedPostgres:
 
     def drop_database(self, name: str) -> None:
         """Drop a database and its two roles, cutting its connections."""
-        self.run_sql(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)')
-        self.run_sql(f'DROP ROLE IF EXISTS "{name}_owner", "{name}_run"')
+        self.run_sql(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE); DROP ROLE IF EXISTS "{name}_owner", "{name}_run"')
 
     def run_sql(self, sql: str, database: str = "postgres") -> str:
         """Run statements as the superuser and return the unaligned rows; raise EmbeddedPostgresError on an error."""
