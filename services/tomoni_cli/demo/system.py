@@ -237,6 +237,8 @@ class System:
         """Prepare a process; what changes from start to start (ports) comes by its environment."""
         environment = {f"TOMONI_{key}": value for key, value in settings.items()}
         environment["TOMONI_HTTP__PORT"] = str(self.ports[port])
+        if sys.dont_write_bytecode:  # each of a dozen processes would compile a thousand modules again
+            environment |= {"PYTHONDONTWRITEBYTECODE": "", "PYTHONPYCACHEPREFIX": str(self.folder / "bytecode")}
         log = self.folder / "logs" / f"{name}.log"
         self._processes[name] = Process(name, [*command, "--config", str(file)], self._url(port), log, environment)
 

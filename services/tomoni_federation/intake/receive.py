@@ -23,7 +23,7 @@ from tomoni.tlog.note import read_note
 from tomoni.tlog.succession import Key
 from tomoni.transport.consume import RawMessage
 from tomoni.transport.subjects import Kind
-from tomoni_federation.bulk import columns, execute_many, insert_many
+from tomoni_federation.bulk import execute_many, write_together
 from tomoni_federation.intake import sql
 from tomoni_federation.intake.assembly import (
     Checked,
@@ -186,10 +186,10 @@ async def _store(connection: Connection, logs: Sequence[Log], receipts: Mapping[
     ]
     grown = [(one.code, one.range.size, one.range.to_bytes()) for one in logs if one.proven]
     keys = [(one.code, key.from_size, key.log_key) for one in logs for key in one.keys if key.from_size > one.first]
-    await insert_many(connection, *sql.ENTRIES, entries)
-    if grown:
-        await connection.execute(sql.GROW_LOGS, *columns(checkpoints), *columns(grown))
-    await execute_many(connection, sql.INSERT_KEYS, keys)
+    await write_together(
+        connection,
+        ((sql.ENTRIES, entries), (sql.CHECKPOINTS, checkpoints), (sql.GROW_LOGS, grown), (sql.KEYS, keys)),
+    )
     await _remember(connection, logs)
 
 
@@ -285,7 +285,7 @@ async def _root_at(connection: Connection, one: Log, claim: Claim) -> bytes:
     root = grown.root()
     if root == claim.root:  # so that sending it again and again costs the sender's time and not ours
         rows = [(one.code, claim.size, root, claim.note, grown.to_bytes(), None, times.now())]
-        await execute_many(connection, sql.INSERT_CHECKPOINTS, rows)
+        await write_together(connection, [(sql.CHECKPOINTS, rows)])
     return root
 
 

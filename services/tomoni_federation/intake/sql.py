@@ -2,6 +2,8 @@
 
 from typing import Final
 
+from tomoni_federation.bulk import Into
+
 LOCK_LOGS: Final = "SELECT * FROM mirror.lock_logs($1::text[])"
 
 PROVISIONAL: Final = "SELECT log, position, data FROM mirror.provisional WHERE log = ANY($1::text[])"
@@ -11,25 +13,20 @@ SELECT log, size, as_of, note FROM mirror.heartbeat
 WHERE log = ANY($1::text[]) AND NOT proven ORDER BY log, size, as_of
 """
 
-ENTRIES: Final = ("mirror.entry", "log, position, data, leaf", "text, bigint, bytea, bytea")
-"""Table, columns and their types."""
+ENTRIES: Final = Into("mirror.entry", "log, position, data, leaf", "text, bigint, bytea, bytea")
 
-INSERT_CHECKPOINTS: Final = """
-INSERT INTO mirror.checkpoint (log, size, root, note, compact, receipt, proven_at)
-SELECT * FROM unnest($1::text[], $2::bigint[], $3::bytea[], $4::bytea[], $5::bytea[], $6::bytea[], $7::timestamptz[])
-"""
+CHECKPOINTS: Final = Into(
+    "mirror.checkpoint",
+    "log, size, root, note, compact, receipt, proven_at",
+    "text, bigint, bytea, bytea, bytea, bytea, timestamptz",
+)
 
-GROW_LOGS: Final = f"""
-WITH stored AS ({INSERT_CHECKPOINTS})
+GROW_LOGS: Final = """
 UPDATE mirror.log l SET proven_size = n.size, compact = n.compact
-FROM unnest($8::text[], $9::bigint[], $10::bytea[]) AS n (log, size, compact) WHERE l.log = n.log
-"""  # noqa: S608  # of our own texts
-"""Every proven checkpoint, and how far each log is proven with the last of them."""
-
-INSERT_KEYS: Final = """
-INSERT INTO mirror.key (log, from_size, log_key)
-SELECT * FROM unnest($1::text[], $2::bigint[], $3::text[])
+FROM unnest($1::text[], $2::bigint[], $3::bytea[]) AS n (log, size, compact) WHERE l.log = n.log
 """
+
+KEYS: Final = Into("mirror.key", "log, from_size, log_key", "text, bigint, text")
 
 FORGET_AWAITED: Final = (
     "DELETE FROM mirror.awaited_checkpoint WHERE log = ANY($1::text[])",

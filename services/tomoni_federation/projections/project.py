@@ -18,7 +18,7 @@ from prometheus_client import Counter
 
 from tomoni import times
 from tomoni.database import Connection, Pool
-from tomoni_federation.bulk import columns, execute_many, insert_many
+from tomoni_federation.bulk import columns, execute_many, write_together
 from tomoni_federation.mirror.evidence import accuse_entry
 from tomoni_federation.mirror.tree import GAPS, MirrorGapError
 from tomoni_federation.projections import sql
@@ -213,17 +213,30 @@ async def _write(connection: Connection, changes: Sequence[Changes]) -> None:
     documents = [(c.log, document, identity) for c in changes for document, identity in c.documents.items()]
     streams = [(c.log, subject, s.version, s.unknown) for c in changes for subject, s in c.streams.items()]
     arrangements = [row for change in changes for row in change.arrangements]
-    await insert_many(connection, *sql.NEW_CERTIFICATES, new)
-    await execute_many(connection, sql.UPDATE_CERTIFICATES, changed)
-    await insert_many(connection, *sql.NEW_DOCUMENTS, documents)
-    await insert_many(connection, *sql.NEW_POSITIONS, [row for change in changes for row in change.positions])
-    await execute_many(connection, sql.UPSERT_STREAMS, streams)
     if arrangements:  # arrays within arrays of different lengths cannot be unnested; there are few of them
         await connection.executemany(sql.INSERT_ARRANGEMENT, arrangements)
     await execute_many(connection, sql.WITHDRAW_ARRANGEMENTS, [row for c in changes for row in c.withdrawals])
-    await execute_many(connection, sql.INSERT_MEMBERSHIPS, [row for c in changes for row in c.memberships])
     cursors = [
-        (c.log, c.position, c.fault.reason if c.fault else None, c.unknown, c.missing_unknown)
+        (
+            sql.PROJECTION,
+            sql.VERSION,
+            c.log,
+            c.position,
+            c.fault.reason if c.fault else None,
+            c.unknown,
+            c.missing_unknown,
+        )
         for c in sorted(changes, key=lambda change: change.log)
     ]
-    await connection.execute(sql.MOVE_CURSORS, sql.PROJECTION, sql.VERSION, *columns(cursors))
+    await write_together(
+        connection,
+        (
+            (sql.NEW_CERTIFICATES, new),
+            (sql.UPDATE_CERTIFICATES, changed),
+            (sql.NEW_DOCUMENTS, documents),
+            (sql.NEW_POSITIONS, [row for change in changes for row in change.positions]),
+            (sql.UPSERT_STREAMS, streams),
+            (sql.INSERT_MEMBERSHIPS, [row for change in changes for row in change.memberships]),
+            (sql.MOVE_CURSORS, cursors),
+        ),
+    )

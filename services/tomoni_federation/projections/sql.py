@@ -6,6 +6,8 @@ table of a million rows because ten thousand keys are asked for.
 
 from typing import Final
 
+from tomoni_federation.bulk import Into
+
 PROJECTION: Final = "registry"
 VERSION: Final = 1
 GAP: Final = "the mirror lacks this entry, which was proven"
@@ -71,17 +73,16 @@ CROSS JOIN LATERAL (
 ) AS s
 """
 
-NEW_CERTIFICATES: Final = (
+NEW_CERTIFICATES: Final = Into(
     "projection.certificate",
     "log, certificate, version, kind, document, certified_on, conditional_until, confirmed_on, effect, effective_on, "
     "unknown, first_position, last_position",
     "text, uuid, integer, text, bytea, date, date, date, text, date, boolean, bigint, bigint",
 )
-"""Table, columns and their types."""
 
-NEW_DOCUMENTS: Final = ("projection.document", "log, document, certificate", "text, bytea, uuid")
+NEW_DOCUMENTS: Final = Into("projection.document", "log, document, certificate", "text, bytea, uuid")
 
-NEW_POSITIONS: Final = ("projection.position", "log, subject, position, unknown", "text, text, bigint, boolean")
+NEW_POSITIONS: Final = Into("projection.position", "log, subject, position, unknown", "text, text, bigint, boolean")
 
 UPDATE_CERTIFICATES: Final = """
 UPDATE projection.certificate c SET version = n.version, document = n.document, certified_on = n.certified_on,
@@ -122,7 +123,7 @@ UPDATE projection.cursor c SET position = n.position, halted = n.halted, unknown
     missing_unknown = c.missing_unknown OR n.missing_unknown,
     fresh_as_of = greatest(c.fresh_as_of, (
         SELECT max(h.as_of) FROM mirror.heartbeat h WHERE h.log = c.log AND h.proven AND h.size <= n.position))
-FROM unnest($3::text[], $4::bigint[], $5::text[], $6::boolean[], $7::boolean[])
-    AS n (log, position, halted, unknown, missing_unknown)
-WHERE c.projection = $1 AND c.version = $2 AND c.log = n.log
+FROM unnest($1::text[], $2::int[], $3::text[], $4::bigint[], $5::text[], $6::boolean[], $7::boolean[])
+    AS n (projection, version, log, position, halted, unknown, missing_unknown)
+WHERE c.projection = n.projection AND c.version = n.version AND c.log = n.log
 """
