@@ -4,6 +4,7 @@ import pytest
 
 from tests.registry.backups import Backup
 from tests.registry.test_signing import until_signed
+from tomoni.eventlog import LastWord
 from tomoni.eventlog.errors import BehindLastWord, ForkedLog, InvalidCheckpoint
 from tomoni.tlog.checkpoint import Checkpoint, sign_checkpoint
 from tomoni.tlog.note import Signer, open_note
@@ -110,7 +111,7 @@ async def test_a_last_word_of_a_key_that_is_not_known_at_all_stops_a_node(node, 
 
 
 async def test_a_machine_from_before_a_rotation_is_stopped_by_the_new_keys_word_from_outside(node, backup):
-    seen = node.files.last_word.read_bytes()
+    seen = LastWord(node.files.last_word).read()
     backup.restore_machine()
     await see(node, seen)
     with pytest.raises(BehindLastWord):
