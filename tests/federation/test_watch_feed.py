@@ -73,17 +73,69 @@ async def test_a_change_that_nobody_notified_of_arrives_all_the_same(desk, watch
         assert references(await take(response, 1)) == [(4, "status", "case-1")]
 
 
-async def test_a_follower_that_was_away_too_long_is_told_to_begin_anew_and_gets_the_whole_state(desk, watcher):
+@pytest.fixture
+async def forgetful(desk, watcher, shibuya):
+    """Documents `1`, `2` and `0`, changes 2, 3 and 5: `0` was removed and added again, and 1 and 4 are forgotten."""
     pool = desk.federation.pool
     await watcher.remove("0")
+    await watcher.add((shibuya, watcher.issued[0][1], "0"))
     await pool.execute("UPDATE watch.change SET at = $1", NOW)
     await Settler(pool, timedelta(days=90), clock=lambda: NOW + timedelta(days=91)).forget()
+    return watcher
+
+
+STATE = [(2, "snapshot", "1"), (3, "snapshot", "2"), (5, "snapshot", "0")]
+
+
+async def test_a_follower_that_was_away_too_long_is_told_to_begin_anew_and_gets_the_whole_state(desk, forgetful):
     async with served(desk) as (http, _):
         for after in (1, 99):  # what was forgotten; a database that was restored from before
-            async with watcher.stream(http, last_event_id=after) as response:
-                (number, event, data), *state = await take(response, 3)
+            async with forgetful.stream(http, last_event_id=after) as response:
+                (number, event, data), *state = await take(response, 4)
                 assert (number, event, list(data)) == (0, "reset", ["text"])
-                assert references(state) == [(2, "snapshot", "1"), (3, "snapshot", "2")]
+                assert references(state) == STATE
+
+
+@pytest.mark.parametrize("asked", [{}, {"last_event_id": 1}])
+async def test_who_reads_the_state_page_by_page_goes_on_behind_what_was_forgotten(
+    desk, forgetful, shibuya, monkeypatch, asked
+):
+    monkeypatch.setattr(feeding, "PAGE", 1)
+    async with served(desk) as (http, _), forgetful.stream(http, **asked) as response:
+        following = events(response)
+        if asked:
+            assert (await anext(following))[1] == "reset"
+        assert references([await anext(following) for _ in STATE]) == STATE
+        shibuya.revoke(forgetful.issued[1][0])
+        await desk.hear(shibuya)
+        assert references([await anext(following)]) == [(6, "status", "1")]
+
+
+async def test_pages_of_the_state_go_on_behind_what_was_forgotten_and_not_if_more_was_since(desk, forgetful, shibuya):
+    seen, query = [], "after=0"
+    while True:
+        answer = (await forgetful.ask("GET", f"/{forgetful.id}/changes?{query}&limit=1")).json()
+        if not answer["changes"]:
+            break
+        seen += [(one["id"], one["event"], one["reference"]) for one in answer["changes"]]
+        query = f"after={answer['after']}" + (f"&forgotten={answer['forgotten']}" if "forgotten" in answer else "")
+    assert seen == STATE
+    for known in ("", "&forgotten=3"):
+        refused = await forgetful.ask("GET", f"/{forgetful.id}/changes?after=2{known}")
+        assert (refused.status_code, refused.json()["type"].rpartition("/")[2]) == (410, "changes-forgotten")
+
+
+async def test_a_stream_is_quiet_after_the_last_thing_that_was_told_is_forgotten(desk, watcher, monkeypatch):
+    monkeypatch.setattr("tomoni.eventlog.wakeup.POLL_SECONDS", 0.05)
+    monkeypatch.setattr(feeding, "KEEP_ALIVE_SECONDS", 1.0)
+    await watcher.remove("0", "1", "2")
+    pool = desk.federation.pool
+    await pool.execute("UPDATE watch.change SET at = $1", NOW)
+    await Settler(pool, timedelta(days=90), clock=lambda: NOW + timedelta(days=91)).forget()
+    async with served(desk) as (http, _), watcher.stream(http) as response, asyncio.timeout(15):
+        lines = response.aiter_lines()
+        while await anext(lines) != ": still here":
+            pass
 
 
 async def test_a_follower_that_goes_leaves_nothing_behind(desk, watcher):

@@ -22,7 +22,7 @@ from tomoni_federation.batches import MOST
 from tomoni_federation.interface import Answering, AnyRequest, Described, document_key
 from tomoni_federation.status.api import Handle, respond
 from tomoni_federation.watches.feed import PAGE, ChangeBody, Feed, FollowResponse, to_body
-from tomoni_federation.watches.register import Change, Item, Owner, Refusal, Register, Watch, owner_of
+from tomoni_federation.watches.register import Item, Owner, Page, Refusal, Register, Watch, owner_of
 
 Reference = Annotated[
     str,
@@ -107,11 +107,12 @@ class ChangeAnswer(ChangeBody, frozen=True, kw_only=True, omit_defaults=True):
     event: str
 
 
-class ChangesAnswer(msgspec.Struct, frozen=True, kw_only=True):
-    """A page of changes; ask `after` next, at once where the page is full."""
+class ChangesAnswer(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A page of changes; ask `after` next, at once where the page is full, and with `forgotten` where it is given."""
 
     changes: tuple[ChangeAnswer, ...]
     after: int
+    forgotten: int | None = None
 
 
 _WATCHING: Final = requires("verifier", "aggregator")
@@ -206,6 +207,9 @@ def watch_routes(answering: Answering, register: Register, feed: Feed) -> Router
         ] = None,
         after: Annotated[int, QueryParameter(ge=0, le=2**53 - 1, description="the same, where there is no header")] = 0,
         limit: Annotated[int, QueryParameter(ge=1, le=MOST, description="changes of a page")] = PAGE,
+        forgotten: Annotated[
+            int | None, QueryParameter(ge=0, le=2**53 - 1, description="as the page before gave it, if it did")
+        ] = None,
     ) -> Response[bytes]:
         """Follow a watch: the changes after a number, each once, in order per issuer, and those to come.
 
@@ -214,7 +218,7 @@ def watch_routes(answering: Answering, register: Register, feed: Feed) -> Router
         owner = owner_of(request.user)
         begin = after if last_event_id is None else _number(last_event_id)
         if _wants_page(request.headers.get("accept", "")):
-            return respond(_page(await register.changes(owner, watch, begin, limit), begin))
+            return respond(_page(await register.changes(owner, watch, begin, limit, forgotten), begin))
         return FollowResponse(feed, owner, watch, begin)
 
     handlers = [create, owned, remove_watch, add, remove, changes]
@@ -264,9 +268,10 @@ def _wants_page(accept: str) -> bool:
     return "application/json" in accept and "text/event-stream" not in accept
 
 
-def _page(changes: list[Change], after: int) -> ChangesAnswer:
+def _page(page: Page, after: int) -> ChangesAnswer:
     listed = tuple(
         ChangeAnswer(id=change.number, event=change.kind, **msgspec.structs.asdict(to_body(change)))
-        for change in changes
+        for change in page.changes
     )
-    return ChangesAnswer(changes=listed, after=listed[-1].id if listed else after)
+    after = listed[-1].id if listed else after
+    return ChangesAnswer(changes=listed, after=after, forgotten=page.forgotten if after < page.forgotten else None)

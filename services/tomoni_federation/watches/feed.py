@@ -79,6 +79,8 @@ class Follower:
     owner: Owner
     watch: UUID
     after: int
+    forgotten: int | None = None
+    """Up to which number changes had been forgotten when it began at 0, if it did."""
     behind: asyncio.Event = field(default_factory=asyncio.Event)
 
 
@@ -168,7 +170,13 @@ class Feed:
                         await send(_KEEP_ALIVE)
 
     async def _changes(self, follower: Follower) -> list[Change]:
-        return await self._register.changes(follower.owner, follower.watch, follower.after, PAGE)
+        begins = follower.after == 0
+        changes, forgotten = await self._register.changes(
+            follower.owner, follower.watch, follower.after, PAGE, follower.forgotten
+        )
+        if begins:
+            follower.forgotten = forgotten
+        return changes
 
     async def _wake(self) -> None:
         if not self._followers:

@@ -78,6 +78,13 @@ class Change(NamedTuple):
     fresh_as_of: datetime | None
 
 
+class Page(NamedTuple):
+    """Changes in order, and up to which number some had been forgotten when they were read."""
+
+    changes: list[Change]
+    forgotten: int
+
+
 class Item(NamedTuple):
     """A document to watch by a reference: its key, or why it is refused."""
 
@@ -149,17 +156,22 @@ class Register:
             rows = [(watch, "removed", row["reference"], row["log"], None, None, None) for row in gone]
             await write(connection, rows, self._clock())
 
-    async def changes(self, owner: Owner, watch: uuid.UUID, after: int, limit: int) -> list[Change]:
+    async def changes(
+        self, owner: Owner, watch: uuid.UUID, after: int, limit: int, forgotten: int | None = None
+    ) -> Page:
         """Return the changes after a number, in order; raise Problem `not-found`, or `changes-forgotten`.
 
-        After 0 it is the newest change of every document, and those of documents whose older ones are kept.
+        After 0 it is the newest change of every document, and those of documents whose older ones are kept. Who began
+        there, and is still among numbers before the last that was forgotten, says with `forgotten` which one that was
+        then: as long as it is the same nothing was missed.
         """
         rows = await self._pool.fetch(sql.CHANGES, watch, *owner, after, limit)
         if not rows:
             raise not_found()
-        if after > rows[0]["last"] or 0 < after < rows[0]["forgotten"]:
+        last, gone = rows[0]["last"], rows[0]["forgotten"]
+        if after > last or (0 < after < gone and forgotten != gone):
             raise Problem("changes-forgotten", "Not all changes since are kept. Forget what you know; begin after 0.")
-        return [Change(*row[2:]) for row in rows if row["number"] is not None]
+        return Page([Change(*row[2:]) for row in rows if row["number"] is not None], gone)
 
     @staticmethod
     async def _of(connection: Connection, owner: Owner) -> list[Watch]:

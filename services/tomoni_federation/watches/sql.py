@@ -88,13 +88,17 @@ WHERE log = $1 AND (document, watch) > ($2, $3) ORDER BY document, watch LIMIT $
 
 FORGET: Final = """
 WITH gone AS (
-    DELETE FROM watch.change c WHERE c.watch = $1 AND c.at < $2 AND NOT EXISTS (
+    DELETE FROM watch.change c USING watch.watch w
+    WHERE w.id = $1 AND c.watch = w.id AND c.number < w.last AND c.at < $2 AND NOT EXISTS (
         SELECT 1 FROM watch.document d WHERE d.watch = c.watch AND d.reference = c.reference AND d.last = c.number)
     RETURNING c.number
 )
 UPDATE watch.watch w SET forgotten = greatest(w.forgotten, (SELECT max(number) FROM gone)) WHERE w.id = $1
 """
-"""`greatest` passes over NULL. A document's newest change stays however old it is: together they are its state."""
+"""`greatest` passes over NULL. A document's newest change stays however old it is: together they are the watch's state.
+
+So does the newest of all: who has read to the end is then past everything that was forgotten.
+"""
 
 CHANGES: Final = """
 SELECT w.last, w.forgotten, c.number, c.kind, c.reference, c.log, c.status, c.reason, c.fresh_as_of
