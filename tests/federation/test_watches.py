@@ -313,6 +313,27 @@ async def test_a_history_that_is_taken_back_ends_in_what_holds_then(desk, watche
     assert (await watcher.told())[-1] == ("kept", "not-valid")
 
 
+async def test_a_document_that_was_taken_back_is_told_of_though_nobody_looked_in_between(
+    desk, watcher, settler, shibuya
+):
+    """What is left is projected again and heard of before the settler's next look, and none of it is watched."""
+    shibuya.issue()
+    await desk.hear(shibuya)
+    _, lost = shibuya.issue()
+    await desk.hear(shibuya)
+    await watcher.add((shibuya, lost, "lost"))
+    await settler.settle()
+    pool = desk.federation.pool
+    compact = await pool.fetchval("SELECT compact FROM mirror.checkpoint WHERE size = 1")
+    await pool.execute("SELECT mirror.disown($1, 1, $2)", shibuya.code, compact)
+    await pool.execute("SELECT projection.forget_beyond($1, 1)", shibuya.code)
+    await desk.federation.projector.catch_up()
+    del shibuya.entries[1:]
+    await desk.federation.take(heartbeats=[shibuya.heartbeat()])
+    await settler.settle()
+    assert await watcher.told() == [("lost", "valid"), ("lost", "not-found")]
+
+
 async def test_an_unknown_event_about_a_certificate_makes_its_document_unknown(desk, watcher, settler, shibuya):
     (certificate, handle), (_, other) = shibuya.issue(), shibuya.issue()
     await desk.hear(shibuya)
