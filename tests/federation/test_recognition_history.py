@@ -171,6 +171,24 @@ async def test_what_was_proven_without_ever_being_heard_is_never_fresh(desk, pai
     assert as_known["certificate"]["reason"] == "never-proven"
 
 
+async def test_what_is_proven_and_not_projected_yet_is_never_passed_over(desk, pair):
+    shibuya, setagaya = pair
+    certificate, handle = shibuya.issue()
+    await hear(desk, *pair)
+    shibuya.revoke(certificate)
+    set_clock(desk, desk.now + MINUTE)
+    await desk.federation.receiver.events(shibuya.messages())
+    as_known = await ask(desk, shibuya, handle, setagaya, as_known_at=desk.now.isoformat())
+    assert (as_known["decision"], as_known["certificate"]["reason"]) == ("unknown", "issuer-halted")
+    await desk.federation.projector.catch_up()
+    await desk.federation.pool.execute("SELECT projection.forget_beyond('131130', 0)")
+    again = await ask(desk, shibuya, handle, setagaya, as_known_at=desk.now.isoformat())
+    assert (again["decision"], again["certificate"]["reason"]) == ("unknown", "issuer-halted")
+    await desk.federation.projector.catch_up()
+    known = await ask(desk, shibuya, handle, setagaya, as_known_at=desk.now.isoformat())
+    assert known["certificate"]["status"] == "not-valid"
+
+
 async def test_of_a_history_that_was_taken_back_since_nothing_is_told_as_it_was(desk, pair):
     shibuya, setagaya = pair
     _, handle = shibuya.issue()

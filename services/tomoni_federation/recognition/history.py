@@ -31,7 +31,7 @@ SELECT coalesce(k.size, 0) AS size, (
         SELECT max(h.as_of) FROM mirror.heartbeat h
         WHERE h.log = w.log AND h.proven AND h.size <= k.size AND h.as_of <= $4) AS heard,
     CASE WHEN c.fresh_as_of IS NOT NULL THEN k.proven_at END AS proven_at,
-    coalesce(c.halted IS NOT NULL AND c.position < k.size, false) AS halted,
+    coalesce(c.position < k.size, false) AS halted,
     EXISTS (SELECT 1 FROM mirror.disowned d WHERE d.log = w.log AND d.disowned_at > $4) AS taken_back,
     (SELECT max(v.found_at) FROM mirror.evidence v WHERE v.log = w.log AND v.found_at <= $4) AS accused_at
 FROM (SELECT $3::text COLLATE "C" AS log) AS w
@@ -41,7 +41,11 @@ LEFT JOIN LATERAL (
 ) AS k ON true
 LEFT JOIN projection.cursor c ON c.projection = $1 AND c.version = $2 AND c.log = w.log
 """
-"""How far a log was known at a time, and how fresh that was, as far as it can still be told."""
+"""How far a log was known at a time, and how fresh that was, as far as it can still be told.
+
+A log that is not projected so far, halted or on its way, counts as halted: where its subjects stand is not known yet,
+and what is missing could be an end.
+"""
 
 _POSITIONS: Final = """
 SELECT position FROM projection.position
