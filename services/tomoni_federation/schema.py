@@ -15,7 +15,7 @@ _GRANTS: Final = (
     "GRANT SELECT, INSERT, UPDATE ON mirror.log, mirror.key, mirror.courier, mirror.pulse TO {role}",
     "GRANT SELECT, INSERT ON mirror.entry, mirror.disowned TO {role}",
     "GRANT SELECT, INSERT, UPDATE ON mirror.evidence TO {role}",
-    "GRANT SELECT, INSERT ON mirror.checkpoint TO {role}",
+    "GRANT SELECT, INSERT ON mirror.checkpoint, mirror.first_heartbeat TO {role}",
     "GRANT SELECT, INSERT, UPDATE, DELETE ON mirror.provisional, mirror.awaited_checkpoint, mirror.heartbeat TO {role}",
     "GRANT EXECUTE ON FUNCTION mirror.disown(text, bigint, bytea) TO {role}",
     "GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA projection, watch TO {role}",

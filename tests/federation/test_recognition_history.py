@@ -150,7 +150,7 @@ async def test_as_known_now_is_the_live_answer_with_its_freshness(desk, pair):
     assert {key: value for key, value in as_known.items() if key != "as_known_at"} == live
 
 
-async def test_of_a_time_whose_heartbeats_are_gone_the_last_receipt_says_how_fresh_it_was(desk, pair):
+async def test_of_a_time_whose_heartbeats_are_gone_the_first_of_its_size_says_how_fresh_it_was(desk, pair):
     shibuya, setagaya = pair
     _, handle = shibuya.issue()
     await hear(desk, *pair)
@@ -161,6 +161,40 @@ async def test_of_a_time_whose_heartbeats_are_gone_the_last_receipt_says_how_fre
     as_known = await ask(desk, shibuya, handle, setagaya, as_known_at=(desk.now - 5 * MINUTE).isoformat())
     assert as_known["receiver_fresh_as_of"] == times.format_time(proven).replace(".000000", "")
     assert as_known["certificate"]["status"] == "valid"
+
+
+async def test_a_heartbeat_that_came_later_made_nothing_fresh_before_it_came(desk, pair):
+    shibuya, setagaya = pair
+    _, handle = shibuya.issue()
+    await hear(desk, *pair)
+    beat = shibuya.heartbeat(desk.now + timedelta(hours=29))
+    set_clock(desk, desk.now + timedelta(hours=30))
+    then = desk.now
+    live = await ask(desk, shibuya, handle, setagaya, purpose="counter")
+    set_clock(desk, then + MINUTE)
+    await desk.federation.take(heartbeats=[beat])
+    as_known = await ask(desk, shibuya, handle, setagaya, purpose="counter", as_known_at=then.isoformat())
+    assert live["certificate"] == as_known["certificate"]
+    assert live["certificate"]["reason"] == "stale"
+
+
+async def test_what_was_proven_long_after_it_was_said_was_no_fresher_for_that(desk, pair):
+    """The hub has kept what a node said before it was cut off; the node comes back, and is fresh again."""
+    shibuya, setagaya = pair
+    _, handle = shibuya.issue()
+    await hear(desk, *pair)
+    shibuya.issue()
+    beat = shibuya.heartbeat(desk.now + MINUTE)
+    set_clock(desk, desk.now + timedelta(hours=30))
+    await desk.federation.take(*shibuya.messages())
+    await desk.federation.take(heartbeats=[beat])
+    then = desk.now
+    live = await ask(desk, shibuya, handle, setagaya, purpose="counter")
+    set_clock(desk, then + MINUTE)
+    await hear(desk, shibuya)
+    as_known = await ask(desk, shibuya, handle, setagaya, purpose="counter", as_known_at=then.isoformat())
+    assert live["certificate"] == as_known["certificate"]
+    assert live["certificate"]["reason"] == "stale"
 
 
 async def test_what_was_proven_without_ever_being_heard_is_never_fresh(desk, pair):

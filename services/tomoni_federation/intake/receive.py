@@ -105,7 +105,7 @@ class Receiver:
                     prove(one, discard=False)
             receipts = self._receipts(logs.values(), now)
             await _store(connection, list(logs.values()), receipts, now)
-            contradicted = await _settle(connection, logs.values())
+            contradicted = await _settle(connection, logs.values(), now)
         return _report(logs.values(), dropped, receipts, contradicted)
 
     def _receipts(self, logs: Iterable[Log], now: datetime) -> dict[str, Receipt]:
@@ -190,14 +190,14 @@ async def _store(connection: Connection, logs: Sequence[Log], receipts: Mapping[
         connection,
         ((sql.ENTRIES, entries), (sql.CHECKPOINTS, checkpoints), (sql.GROW_LOGS, grown), (sql.KEYS, keys)),
     )
-    await _remember(connection, logs)
+    await _remember(connection, logs, now)
 
 
 def _receipt_of(receipt: Receipt | None, size: int) -> bytes | None:
     return receipt.note if receipt is not None and receipt.size == size else None
 
 
-async def _remember(connection: Connection, logs: Sequence[Log]) -> None:
+async def _remember(connection: Connection, logs: Sequence[Log], now: datetime) -> None:
     had = [one.code for one in logs if one.remembered]
     if had:
         for statement in sql.FORGET_AWAITED:
@@ -212,7 +212,7 @@ async def _remember(connection: Connection, logs: Sequence[Log]) -> None:
         if _changed(one, position)
     ]
     awaited = [(one.code, each.size, each.note) for one in logs for each in one.awaited.values()]
-    heartbeats = [(one.code, each.size, each.as_of, each.note, False) for one in logs for each in one.heartbeats]
+    heartbeats = [(one.code, each.size, each.as_of, each.note, False, now) for one in logs for each in one.heartbeats]
     await execute_many(connection, sql.FORGET_PROVISIONAL, gone)
     await execute_many(connection, sql.INSERT_PROVISIONAL, provisional)
     await execute_many(connection, sql.INSERT_AWAITED, awaited)
@@ -223,7 +223,7 @@ def _changed(one: Log, position: int) -> bool:
     return one.provisional.get(position) != one.stored.get(position)
 
 
-async def _settle(connection: Connection, logs: Iterable[Log]) -> list[str]:
+async def _settle(connection: Connection, logs: Iterable[Log], now: datetime) -> list[str]:
     """Compare rightly signed words about proven sizes with the history: they make it fresh, or contradict it."""
     fresh: dict[tuple[str, int, datetime], bytes] = {}  # a heartbeat that comes twice is one row
     contradicted: list[str] = []
@@ -244,7 +244,8 @@ async def _settle(connection: Connection, logs: Iterable[Log]) -> list[str]:
             await accuse_pair(connection, one.code, pair.first, pair.second)
             contradicted.append(one.code)
     if fresh:
-        await execute_many(connection, sql.INSERT_HEARTBEATS, [(*key, note, True) for key, note in fresh.items()])
+        await execute_many(connection, sql.INSERT_HEARTBEATS, [(*key, note, True, now) for key, note in fresh.items()])
+        await execute_many(connection, sql.INSERT_FIRST_HEARTBEATS, [(*key, now) for key in fresh])
         codes = sorted({code for code, _, _ in fresh})
         await connection.execute(sql.LOCK_CURSORS, PROJECTION, VERSION, codes)
         await connection.execute(sql.FRESHEN, PROJECTION, VERSION, codes)

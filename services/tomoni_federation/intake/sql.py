@@ -47,9 +47,18 @@ INSERT INTO mirror.awaited_checkpoint (log, size, note) SELECT * FROM unnest($1:
 """
 
 INSERT_HEARTBEATS: Final = """
-INSERT INTO mirror.heartbeat (log, size, as_of, note, proven)
-SELECT * FROM unnest($1::text[], $2::bigint[], $3::timestamptz[], $4::bytea[], $5::boolean[])
-ON CONFLICT (log, size, as_of) DO UPDATE SET proven = mirror.heartbeat.proven OR excluded.proven
+INSERT INTO mirror.heartbeat (log, size, as_of, note, proven, heard_at)
+SELECT * FROM unnest($1::text[], $2::bigint[], $3::timestamptz[], $4::bytea[], $5::boolean[], $6::timestamptz[])
+ON CONFLICT (log, size, as_of) DO UPDATE SET proven = true, heard_at = excluded.heard_at
+WHERE excluded.proven AND NOT mirror.heartbeat.proven
+"""
+"""It is heard when it is proven: before, it makes nothing fresh."""
+
+INSERT_FIRST_HEARTBEATS: Final = """
+INSERT INTO mirror.first_heartbeat (log, size, as_of, heard_at)
+SELECT log, size, min(as_of), heard_at FROM unnest($1::text[], $2::bigint[], $3::timestamptz[], $4::timestamptz[])
+    AS n (log, size, as_of, heard_at)
+GROUP BY log, size, heard_at ON CONFLICT DO NOTHING
 """
 
 LOCK_CURSORS: Final = """

@@ -1,7 +1,8 @@
 """What a decision needs as it was known at a time: the proven entries of then, folded as they were projected then.
 
 Known of a log at a time is what the federation had given a receipt for. Of its own log it is what was decided by then.
-Nothing that came later is looked at, but for where a subject stands in a log (docs/decisions/0062).
+Nothing that came later is looked at, but for where a subject stands in a log (docs/decisions/0062), and it was as fresh
+as the heartbeats that had come by then made it (docs/decisions/0074).
 """
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -27,16 +28,17 @@ from tomoni_federation.status.decision import Certificate, Document, IssuerView
 from tomoni_federation.status.query import Key
 
 _EXTENT: Final = """
-SELECT coalesce(k.size, 0) AS size, (
+SELECT coalesce(k.size, 0) AS size, greatest((
         SELECT max(h.as_of) FROM mirror.heartbeat h
-        WHERE h.log = w.log AND h.proven AND h.size <= k.size AND h.as_of <= $4) AS heard,
-    CASE WHEN c.fresh_as_of IS NOT NULL THEN k.proven_at END AS proven_at,
+        WHERE h.log = w.log AND h.proven AND h.size <= k.size AND h.heard_at <= $4), (
+        SELECT f.as_of FROM mirror.first_heartbeat f
+        WHERE f.log = w.log AND f.size <= k.size AND f.heard_at <= $4 ORDER BY f.size DESC LIMIT 1)) AS fresh_as_of,
     coalesce(c.position < k.size, false) AS halted,
     EXISTS (SELECT 1 FROM mirror.disowned d WHERE d.log = w.log AND d.disowned_at > $4) AS taken_back,
     (SELECT max(v.found_at) FROM mirror.evidence v WHERE v.log = w.log AND v.found_at <= $4) AS accused_at
 FROM (SELECT $3::text COLLATE "C" AS log) AS w
 LEFT JOIN LATERAL (
-    SELECT size, proven_at FROM mirror.checkpoint
+    SELECT size FROM mirror.checkpoint
     WHERE log = w.log AND receipt IS NOT NULL AND proven_at <= $4 ORDER BY size DESC LIMIT 1
 ) AS k ON true
 LEFT JOIN projection.cursor c ON c.projection = $1 AND c.version = $2 AND c.log = w.log
@@ -121,7 +123,7 @@ async def _extent(connection: Connection, log: str, at: datetime) -> _Past:
     row = cast("asyncpg.Record", row)
     view = IssuerView(
         state=await _state(connection, log, at, row["accused_at"]),
-        fresh_as_of=row["heard"] or row["proven_at"],
+        fresh_as_of=row["fresh_as_of"],
         halted=row["halted"] or row["taken_back"],  # what was taken back since cannot be read as it was
     )
     return _Past(view, row["size"])
