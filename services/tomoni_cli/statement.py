@@ -104,6 +104,9 @@ def _tell(statement: Statement, *, document_checked: bool) -> None:
     if asked.receiver is not None:
         console.print(f"Receiver      {_town(asked.receiver)}, for {asked.service}")
     console.print(f"On            {asked.on}")
+    if asked.as_known_at is not None:
+        known_at = _time(int(asked.as_known_at.timestamp()))
+        console.print(f"As known at   {known_at}: what became known after that is NOT in the answer")
     console.print(f"Answer        {answer.get('decision', answer.get('status'))}")
     checked = "the one whose handle was given" if document_checked else "not checked: give --issuer and --handle -"
     console.print(f"Document      {checked}")

@@ -29,6 +29,8 @@ from tomoni_federation.statements.keys import open_signer, rotate
 
 JOSE = "application/jose"
 HOUR = timedelta(hours=1)
+MIDNIGHT = NOW + 12 * HOUR
+"""In Japan."""
 
 
 async def ask(desk, path, body, *scopes, accept=JOSE):
@@ -56,7 +58,7 @@ async def test_a_status_is_had_as_a_statement_that_verifies(desk, shibuya):
         issuer=shibuya.code, document=document, purpose="counter", on=NOW.date(), receiver=None, service=None
     )
     assert statement.answer == await desk.status(shibuya, handle)
-    assert (statement.iat, statement.exp) == (NOW.timestamp(), (NOW + 23 * HOUR).timestamp())
+    assert (statement.iat, statement.exp) == (NOW.timestamp(), MIDNIGHT.timestamp())
     require_about(statement, shibuya.code, handle.lower())
     for issuer, other in ((shibuya.code, new_handle()), ("131121", handle)):
         with pytest.raises(StatementError, match="another document"):
@@ -110,15 +112,32 @@ async def test_an_unknown_answer_can_be_filed_too(desk, shibuya):
     answer = await ask(desk, "/v1/status", {"issuer": shibuya.code, "handle": handle})
     statement = verify(answer.content, await keys(desk), NOW)
     assert (statement.answer["status"], statement.answer["reason"]) == ("unknown", "stale")
-    assert statement.exp == (NOW + 24 * HOUR).timestamp()
+    assert statement.exp == MIDNIGHT.timestamp()
 
 
 def test_an_answer_runs_out_with_the_first_log_that_is_still_fresh_enough():
     fresh, older, stale = NOW - HOUR, NOW - 5 * HOUR, NOW - 48 * HOUR
-    day = timedelta(days=1)
-    assert expiry([fresh, older], day, NOW) == older + day
-    assert expiry([fresh, stale], day, NOW) == fresh + day
-    assert expiry([None, stale], day, NOW) == NOW + day
+    day, on = timedelta(days=1), NOW.date() + timedelta(days=1)
+    assert expiry([fresh, older], day, NOW, on) == older + day
+    assert expiry([fresh, stale], day, NOW, on) == fresh + day
+    assert expiry([None, stale], day, NOW, on) == NOW + day
+    assert expiry([fresh, older], 8 * HOUR, NOW, NOW.date()) == older + 8 * HOUR
+
+
+async def test_what_was_said_of_today_does_not_hold_tomorrow_when_an_end_begins(desk, shibuya, setagaya):
+    certificate, handle = shibuya.issue()
+    setagaya.declare(shibuya.code)
+    shibuya.revoke(certificate, effective_on=NOW.date() + timedelta(days=1))
+    await desk.hear(shibuya, setagaya)
+    question = {"issuer": shibuya.code, "handle": handle}
+    for path, more in (
+        ("/v1/status", {}),
+        ("/v1/recognition", {"receiver": setagaya.code, "service": "public-housing"}),
+    ):
+        text = (await ask(desk, path, question | more)).content
+        verify(text, await keys(desk), MIDNIGHT)
+        with pytest.raises(StatementError, match="run out"):
+            verify(text, await keys(desk), MIDNIGHT + timedelta(seconds=61))
 
 
 ASKED = Asked(issuer="131130", document="ab" * 32, purpose="counter", on=NOW.date())
@@ -283,3 +302,20 @@ async def test_the_command_checks_a_statement_offline_and_says_so(desk, shibuya,
     assert (status, "cannot be read" in said) == (2, True)
     status, said = command(file, "--keys", "http://federation.example/v1/statements/keys")
     assert (status, "by https" in said) == (2, True)
+
+
+async def test_the_command_says_that_an_answer_is_what_was_known_earlier(desk, shibuya, setagaya, tmp_path: Path):
+    certificate, handle = shibuya.issue()
+    await desk.hear(shibuya)
+    then = NOW + HOUR
+    desk.now = desk.federation.now = NOW + 2 * HOUR
+    shibuya.revoke(certificate)
+    await desk.hear(shibuya, at=desk.now)
+    question = {"issuer": shibuya.code, "handle": handle, "receiver": shibuya.code, "service": "public-housing"}
+    answer = await ask(desk, "/v1/recognition", question | {"as_known_at": then.isoformat(), "on": str(NOW.date())})
+    (tmp_path / "statement").write_bytes(answer.content)
+    (tmp_path / "keys.json").write_bytes(await keys(desk))
+    at = ("--at", desk.now.isoformat())
+    status, told = command(tmp_path / "statement", "--keys", tmp_path / "keys.json", *at)
+    assert status == 0, told
+    assert "As known at   2026-11-23 13:00:00 JST: what became known after that is NOT in the answer" in told

@@ -1,7 +1,7 @@
 """Answers as signed statements (`Accept: application/jose`), and `GET /v1/statements/keys`, which verifies them."""
 
 from collections.abc import Iterable
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from typing import Final
 
 import msgspec
@@ -12,6 +12,7 @@ from tomoni.auth import PUBLIC, Principal
 from tomoni.documentation import Spoken, answered
 from tomoni.media import JOSE
 from tomoni.statements import Asked, StatementSigner
+from tomoni.times import day_in_japan, midnight_in_japan
 from tomoni_federation.interface import Answering
 
 KEPT: Final = "public, max-age=3600"
@@ -72,7 +73,7 @@ def signed(
     now: datetime,
 ) -> Response[bytes]:
     """Return an answer as a statement; `rests_on` says as of when the logs behind it were known."""
-    until = expiry(rests_on, answering.max_age(asked.purpose), now)
+    until = expiry(rests_on, answering.max_age(asked.purpose), now, asked.on)
     text = answering.statements.sign(asked, msgspec.to_builtins(answer), at=now, until=until)
     return Response(text, status_code=200, media_type=JOSE, headers={"Cache-Control": "no-store"})
 
@@ -84,10 +85,13 @@ def as_verifier(principal: Principal) -> Principal:
     return msgspec.structs.replace(principal, scopes=principal.scopes - {"auditor"} | {"verifier"})
 
 
-def expiry(rests_on: Iterable[datetime | None], max_age: timedelta, now: datetime) -> datetime:
-    """Return when the first of the logs behind an answer will be too old for its purpose.
+def expiry(rests_on: Iterable[datetime | None], max_age: timedelta, now: datetime, on: date) -> datetime:
+    """Return when the first of the logs behind an answer will be too old for its purpose, or today is over in Japan.
 
-    Those that are so already have decided nothing but that it is unknown, which may be said as long as anything.
+    Those that are so already have decided nothing but that it is unknown, which may be said as long as anything. What
+    was said of today is not said of tomorrow: an end that is recorded may begin then.
     """
     ends = (fresh + max_age for fresh in rests_on if fresh is not None)
-    return min((end for end in ends if end > now), default=now + max_age)
+    until = min((end for end in ends if end > now), default=now + max_age)
+    today = day_in_japan(now)
+    return min(until, midnight_in_japan(today + timedelta(days=1))) if on == today else until
