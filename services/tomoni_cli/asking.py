@@ -22,9 +22,9 @@ T = TypeVar("T")
 YES: Final = 0
 """Exit status: it is valid, it counts, it was done."""
 NO: Final = 1
-"""Exit status: it is not, or the federation refused to say."""
+"""Exit status: it is not, or one of many was refused."""
 UNKNOWN: Final = 3
-"""Exit status: nobody knows right now. Never take it as yes."""
+"""Exit status: nobody knows right now, or the federation refused to say. Never take it as yes."""
 
 
 @Parameter(name="*")
@@ -46,7 +46,7 @@ class Federation:
 
 
 def ask(federation: Federation, question: Callable[[Client], Awaitable[T]]) -> T:
-    """Return the answer; where the federation refuses or cannot be reached, say so and exit with UNKNOWN or NO."""
+    """Return the answer; where the federation refuses or cannot be reached, say so and exit with UNKNOWN."""
 
     async def asking() -> T:
         async with Client(federation.url, federation.token) as client:
@@ -70,7 +70,10 @@ def read_handle() -> str:
 
 
 def read_items(file: Path, cls: type[T]) -> list[T]:
-    """Return the items of a file of JSON lines; raise SettingsError, repeating nothing, where one is wrong."""
+    """Return the items of a file of JSON lines; raise SettingsError, repeating nothing, where one is wrong or none is.
+
+    Of no documents all are valid, and nobody means to be told so.
+    """
     items: list[T] = []
     for number, line in enumerate(file.read_bytes().splitlines(), 1):
         if not line.strip():
@@ -81,6 +84,8 @@ def read_items(file: Path, cls: type[T]) -> list[T]:
             raise SettingsError(
                 f"{file}: line {number} is not a JSON object with the fields this command reads"
             ) from None
+    if not items:
+        raise SettingsError(f"{file} has no line: there is nothing to ask about")
     return items
 
 

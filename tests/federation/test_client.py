@@ -230,3 +230,11 @@ async def test_the_commands_of_a_prefecture(desk, http, shibuya, tmp_path):
     file.write_text('{"issuer": "131130", "handle": 5}\n')
     status, told = await run(desk, http, tmp_path, "watch", "add", watch.strip(), "--file", str(file), **desk_of)
     assert (status, "line 1" in told) == (2, True)
+
+
+async def test_of_no_documents_at_all_the_commands_do_not_say_yes(desk, http, tmp_path):
+    file = tmp_path / "documents.jsonl"
+    file.write_text("\n \n")
+    for command in (("status",), ("recognise",), ("watch", "add", "6f9c3f0e-2f5c-4c1e-9a55-0c9d0e6b7a11")):
+        status, told = await run(desk, http, tmp_path, *command, "--file", str(file))
+        assert (status, "nothing to ask about" in told) == (2, True), told
