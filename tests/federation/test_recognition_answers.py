@@ -5,7 +5,7 @@ from typing import get_args
 
 import pytest
 
-from tests.federation.towns import Town
+from tests.federation.towns import Town, unknown_event
 from tomoni.events import jurisdiction as j
 from tomoni.events import vocabulary
 from tomoni.events.types import IssuerSet, Kind, Pattern
@@ -43,6 +43,21 @@ def reasons(answer):
 
 def considered(answer):
     return [(one["arrangement"], one["outcome"], one["reason"]) for one in answer["considered"]]
+
+
+async def test_an_arrangement_that_names_others_may_name_anybody_once_something_unreadable_was_said_of_it(
+    desk, shibuya, setagaya
+):
+    _, handle = shibuya.issue()
+    setagaya.declare(shibuya.code)
+    other = setagaya.declare("141003", precedence=1)
+    await desk.hear(shibuya, setagaya)
+    assert (await desk.recognition(shibuya, handle, setagaya))["decision"] == "recognised"
+    setagaya.append(unknown_event(setagaya, f"arrangement/{other}"))
+    await desk.hear(setagaya)
+    answer = await desk.recognition(shibuya, handle, setagaya)
+    assert reasons(answer) == ("unknown", ["arrangement-unknown"])
+    assert (other, "unknown", "arrangement-unknown") in considered(answer)
 
 
 async def test_the_answer_tells_which_arrangement_prevailed_and_what_became_of_the_others(desk, shibuya, setagaya):

@@ -100,6 +100,7 @@ WITHDRAWN = replace(HOUSING, withdrawn_on=TODAY, withdrawn_position=9)
         (replace(HOUSING, codes=frozenset(), prefecture="14"), "no-arrangement"),
         (replace(HOUSING, codes=frozenset(), network="national"), "no-arrangement"),
         (replace(HOUSING, unknown=True), "arrangement-unknown"),
+        (replace(HOUSING, codes=frozenset({YOKOHAMA}), unknown=True), "arrangement-unknown"),
     ],
 )
 def test_dates_kinds_services_and_issuers_rule(arrangement, reason):

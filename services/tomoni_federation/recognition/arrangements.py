@@ -96,13 +96,15 @@ class Judged:
 def judge(
     arrangement: Arrangement, question: Question, certificate: Certificate, networks: Mapping[str, Network]
 ) -> Judged | None:
-    """Return what an arrangement says about a certificate; None where it does not name the issuer."""
+    """Return what an arrangement says about a certificate; None where it does not name the issuer.
+
+    One about which something unreadable was said may name any issuer by now.
+    """
     if arrangement.network is None:
-        if question.issuer not in arrangement.codes and arrangement.prefecture != question.issuer[:2]:
-            return None
-        return _judge(arrangement, question, certificate, None)
+        named = question.issuer in arrangement.codes or arrangement.prefecture == question.issuer[:2]
+        return _judge(arrangement, question, certificate, None) if named or arrangement.unknown else None
     network = networks.get(arrangement.network)
-    if network is None or not (network.issuer or network.unclear):
+    if network is None or not (network.issuer or network.unclear or arrangement.unknown):
         return None
     return _judge(arrangement, question, certificate, network)
 

@@ -34,7 +34,8 @@ ARRANGEMENTS: Final = _EACH + "WHERE a.log = $1 ORDER BY a.arrangement"
 _NAMING: Final = (
     _EACH
     + """
-WHERE a.log = ANY ($1::text[]) AND (a.network IS NOT NULL OR a.codes && $2::text[] OR a.prefecture = ANY ($3::text[]))
+WHERE a.log = ANY ($1::text[])
+  AND (a.network IS NOT NULL OR a.codes && $2::text[] OR a.prefecture = ANY ($3::text[]) OR s.unknown)
 ORDER BY a.arrangement
 """
 )
