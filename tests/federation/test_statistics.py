@@ -197,6 +197,20 @@ async def test_a_federation_that_published_keeps_its_threshold(desk, shibuya):
         await Publisher(desk.federation.pool, 5).check()
 
 
+async def test_of_two_processes_with_two_thresholds_one_publishes(desk, shibuya):
+    publishers = [Publisher(desk.federation.pool, threshold, clock=lambda: OCTOBER) for threshold in (N, 5)]
+    issue(shibuya, 17, date(2025, 10, 5))
+    await desk.hear(shibuya)
+    for publisher in publishers:
+        await publisher.check()
+    await publishers[0].publish()
+    publishers[1]._clock = lambda: datetime(2025, 12, 10, tzinfo=UTC)
+    with pytest.raises(SettingsError, match="set it back"):
+        await publishers[1].publish()
+    assert set(cells(await ask(desk)).values()) == {10}
+    assert (await ask(desk))["as_of"] == "2025-10-31"
+
+
 def test_a_threshold_that_hides_nobody_is_refused():
     assert msgspec.convert({"threshold": 5}, StatisticsSettings).threshold == 5
     with pytest.raises(msgspec.ValidationError):

@@ -43,7 +43,10 @@ class Publisher:
 
     async def check(self) -> None:
         """Raise SettingsError where something was published with another threshold."""
-        kept = await self._pool.fetchval(sql.THRESHOLD)
+        await self._check(self._pool)
+
+    async def _check(self, connection: Connection | Pool) -> None:
+        kept = await connection.fetchval(sql.THRESHOLD)
         if kept not in (None, self._threshold):
             raise SettingsError(
                 f"statistics.threshold is {self._threshold}, but {kept} is what was published with: two thresholds "
@@ -62,8 +65,9 @@ class Publisher:
     async def publish(self) -> None:
         """Publish every month that is over and was not published, of each prefecture with anybody admitted.
 
-        A prefecture begins with the month that was over last. Raises what the database raises; what another process
-        is publishing is left to it.
+        A prefecture begins with the month that was over last. Raises what the database raises, and SettingsError where
+        another process has published with another threshold since this one began; what another is publishing is left
+        to it.
         """
         newest = last_day_of_month_before(day_in_japan(self._clock() - GRACE))
         for prefecture, last in await self._pool.fetch(sql.PREFECTURES):
@@ -81,6 +85,7 @@ class Publisher:
 
     async def _publish(self, connection: Connection, prefecture: str, month: date) -> None:
         await connection.execute(sql.KEEP_THRESHOLD, self._threshold)
+        await self._check(connection)
         await connection.execute(sql.INSERT_PUBLICATION, prefecture, month)
         over = midnight_in_japan(month + timedelta(days=1))
         await connection.execute(sql.INSERT_PARTS, PROJECTION, VERSION, prefecture, month, over)
