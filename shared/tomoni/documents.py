@@ -7,6 +7,7 @@ only: upper case, without separators. The hash is the sole name of a document ou
 
 import hashlib
 import secrets
+from collections.abc import Collection
 
 ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 HANDLE_LENGTH = 18
@@ -33,7 +34,7 @@ def new_handle() -> str:
 
 def parse_handle(text: str) -> str:
     """Return the one form of a handle as typed or scanned; raise HandleError where it is mistyped."""
-    handle = text.strip().upper().translate(_FORGIVEN)
+    handle = _in_one_form(text)
     if len(handle) != HANDLE_LENGTH:
         raise HandleError(f"a handle has {HANDLE_LENGTH} characters, not counting hyphens and spaces")
     if not _CHARACTERS.issuperset(handle):
@@ -41,6 +42,12 @@ def parse_handle(text: str) -> str:
     if _check_characters(handle[:_SECRET_LENGTH]) != handle[_SECRET_LENGTH:]:
         raise HandleError("the check characters do not match: the handle is mistyped somewhere")
     return handle
+
+
+def holds_one_of(text: str, handles: Collection[str]) -> bool:
+    """Tell whether one of some handles, each in its one form, stands somewhere in a text, however it is written."""
+    found = _in_one_form(text)
+    return any(found[start : start + HANDLE_LENGTH] in handles for start in range(len(found) - HANDLE_LENGTH + 1))
 
 
 def print_handle(handle: str) -> str:
@@ -51,6 +58,10 @@ def print_handle(handle: str) -> str:
 def document_hash(issuer: str, handle: str) -> str:
     """Return the name of a document in events: SHA-256(domain ‖ issuer's code ‖ handle), 64 hex digits."""
     return hashlib.sha256(_DOMAIN + issuer.encode("ascii") + parse_handle(handle).encode("ascii")).hexdigest()
+
+
+def _in_one_form(text: str) -> str:
+    return text.strip().upper().translate(_FORGIVEN)
 
 
 def _check_characters(body: str) -> str:

@@ -8,7 +8,7 @@ import pytest
 
 from tests.federation.towns import NOW, Town, unknown_event
 from tests.federation.watching import Watcher
-from tomoni.documents import new_handle
+from tomoni.documents import new_handle, print_handle
 from tomoni_federation.watches.settling import Settler
 
 NEW_YEAR = datetime(2026, 12, 31, 15, 0, tzinfo=UTC)
@@ -86,9 +86,17 @@ async def test_what_cannot_be_watched_is_refused_by_itself(desk, watcher, shibuy
         (shibuya, handle[:-1] + ("0" if handle[-1] != "0" else "1"), "mistyped"),
         (nowhere, handle, "nowhere"),
         (shibuya, handle, handle.lower()),
+        (shibuya, handle, f"case/{print_handle(handle)}"),
+        (shibuya, other := new_handle(), handle),
+        (shibuya, handle, f"{handle}/{other}"),
         (shibuya, handle, "good"),
     )
-    assert results == ["handle-malformed", "jurisdiction-not-found", "reference-is-the-handle", "watched"]
+    assert results == [
+        "handle-malformed",
+        "jurisdiction-not-found",
+        *["reference-is-the-handle"] * 4,
+        "watched",
+    ]
     assert await watcher.told() == [("good", "valid")]
 
 

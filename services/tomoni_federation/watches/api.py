@@ -2,6 +2,7 @@
 # The framework's types of handlers are open.
 """`/v1/watches`: documents that somebody's services rely on, and what becomes of them, as a stream or page by page."""
 
+from collections.abc import Set
 from datetime import datetime
 from typing import Annotated, Final
 from uuid import UUID
@@ -14,7 +15,7 @@ from msgspec import Meta
 
 from tomoni.auth import requires
 from tomoni.documentation import answered, example, problems
-from tomoni.documents import HandleError, parse_handle
+from tomoni.documents import HandleError, holds_one_of, parse_handle
 from tomoni.events.types import Code, Slug
 from tomoni.problems import Problem
 from tomoni.strict_json import StrictJson
@@ -40,7 +41,7 @@ TEXTS: Final[dict[Refusal, str]] = {
     "jurisdiction-not-found": "No issuer can have this code. Look at it again.",
     "out-of-reach": "An aggregator watches documents of its own prefecture only.",
     "reference-in-use": "The reference, or the document under another one, is in the watch already. Remove that first.",
-    "reference-is-the-handle": "The handle is a secret and cannot be the reference, which is shown. Choose another.",
+    "reference-is-the-handle": "A handle is a secret and cannot be in the reference, which is shown. Choose another.",
     "watch-full": "The watch has no room for another document. Remove some, or make another watch.",
 }
 
@@ -174,7 +175,8 @@ def watch_routes(answering: Answering, register: Register, feed: Feed) -> Router
         """Watch documents; each counts as one lookup. What is watched already stays as it is."""
         owner = owner_of(request.user)
         answering.limit.take(request.user.subject, len(data.documents))
-        results = await register.add(owner, watch, [_item(owner, one) for one in data.documents])
+        handles = {handle for one in data.documents if (handle := _handle(one)) is not None}
+        results = await register.add(owner, watch, [_item(owner, one, handles) for one in data.documents])
         answers = tuple(_result(one, reason) for one, reason in zip(data.documents, results, strict=True))
         return respond(ItemsAnswer(documents=answers))
 
@@ -229,11 +231,11 @@ def _watch(watch: Watch) -> WatchAnswer:
     return WatchAnswer(id=watch.id, name=watch.name, created_at=watch.created_at)
 
 
-def _item(owner: Owner, one: WatchedDocument) -> Item:
-    return Item(one.reference, _key(owner, one))
+def _item(owner: Owner, one: WatchedDocument, handles: Set[str]) -> Item:
+    return Item(one.reference, _key(owner, one, handles))
 
 
-def _key(owner: Owner, one: WatchedDocument) -> tuple[str, bytes] | Refusal:
+def _key(owner: Owner, one: WatchedDocument, handles: Set[str]) -> tuple[str, bytes] | Refusal:
     """Return what names a document in the read model, or why it cannot be watched."""
     if not owner.reaches(one.issuer):
         return "out-of-reach"
@@ -243,14 +245,15 @@ def _key(owner: Owner, one: WatchedDocument) -> tuple[str, bytes] | Refusal:
         return "handle-malformed"
     except Problem:
         return "jurisdiction-not-found"
-    return "reference-is-the-handle" if _is_handle(one.reference, one.handle) else key
+    # whoever has shifted a column by a row sends another document's
+    return "reference-is-the-handle" if holds_one_of(one.reference, handles) else key
 
 
-def _is_handle(reference: str, handle: str) -> bool:
+def _handle(one: WatchedDocument) -> str | None:
     try:
-        return parse_handle(reference) == parse_handle(handle)
+        return parse_handle(one.handle)
     except HandleError:
-        return False
+        return None
 
 
 def _result(one: WatchedDocument, reason: Refusal | None) -> ItemAnswer:
