@@ -263,6 +263,15 @@ async def test_a_time_to_come_is_refused(desk, pair):
     assert (await ask(desk, shibuya, handle, setagaya, as_known_at="2026-11-23T00:00:00"))["status"] == 400
 
 
+@pytest.mark.parametrize("first", ["0001-01-01T00:00:00+23:59", "0001-01-01T00:00:00Z"])
+async def test_before_anything_was_known_nobody_was_admitted(desk, pair, first):
+    shibuya, setagaya = pair
+    _, handle = shibuya.issue()
+    await hear(desk, *pair)
+    as_known = await ask(desk, shibuya, handle, setagaya, as_known_at=first)
+    assert as_known["certificate"]["reason"] == "issuer-not-admitted"
+
+
 async def test_a_question_about_the_past_reads_the_entries_it_needs_and_no_whole_log(desk, pair):
     shibuya, setagaya = pair
     handles = [shibuya.issue()[1] for _ in range(30)]

@@ -30,6 +30,7 @@ from tomoni_federation.status.decision import decide as decide_status
 MOST_AHEAD: Final = timedelta(days=366)
 """How far ahead a day may be: a contract or an enrolment, not a lifetime in which anything may change."""
 
+_FIRST_INSTANT: Final = datetime.min.replace(tzinfo=UTC)
 
 EVERY_TEXT: Final[Mapping[Reason | Ranking, str]] = {**TEXTS, **RANKING_TEXTS}
 
@@ -112,7 +113,10 @@ def _instant(as_known_at: datetime | None, now: datetime) -> datetime:
         return now
     if as_known_at > now:
         raise Problem("time-to-come", "Nobody knows yet what will be known then. Name a time that has been.")
-    return as_known_at.astimezone(UTC)
+    try:
+        return as_known_at.astimezone(UTC)
+    except OverflowError:  # the first hours of the first year, east of Greenwich
+        return _FIRST_INSTANT
 
 
 def _is_known(receiver: IssuerView, max_age: timedelta, now: datetime) -> bool:
