@@ -5,10 +5,12 @@ import sys
 from contextlib import aclosing, asynccontextmanager
 from datetime import timedelta
 
+import httpx
 import msgspec
 import pytest
 import stamina
-from litestar import Litestar, Response, post
+from litestar import Litestar, Response, get, post
+from litestar.params import FromPath
 
 from tests.federation.watching import served
 from tomoni.client import (
@@ -20,6 +22,7 @@ from tomoni.client import (
     RecognitionQuestion,
     UnreachableError,
 )
+from tomoni.client.retrying import BusyError, should_retry, should_wait
 from tomoni.documents import new_handle, print_handle
 from tomoni.processes import free_port
 from tomoni.server import _serve_until
@@ -134,8 +137,11 @@ async def test_a_prefecture_sees_completeness_and_what_was_published(desk, http,
             await federation.statistics("27")
 
 
+VALID = b'{"status":"valid","fresh_as_of":null}'
+
+
 @asynccontextmanager
-async def answering(*statuses):
+async def answering(*statuses, wait=0):
     """Serve a federation that answers with these statuses in turn, and count how often it was asked."""
     asked = []
 
@@ -143,11 +149,22 @@ async def answering(*statuses):
     async def status() -> Response[bytes]:
         asked.append(1)
         code = statuses[min(len(asked), len(statuses)) - 1]
-        body = b'{"status":"valid","fresh_as_of":null}' if code == 200 else b"{}"
-        return Response(body, status_code=code, media_type="application/json", headers={"Retry-After": "0"})
+        body = VALID if code == 200 else b"{}"
+        return Response(body, status_code=code, media_type="application/json", headers={"Retry-After": str(wait)})
+
+    @post("/v1/status/batch", status_code=200)
+    async def one_too_few() -> Response[bytes]:
+        return Response(b'{"answers":[' + VALID + b"]}", media_type="application/json")
+
+    @get("/v1/watches/{name:str}/changes")
+    async def no_feed(name: FromPath[str]) -> Response[bytes]:
+        asked.append(1)
+        events = {"page": b"<html></html>", "junk": b"id: 1\nevent: status\ndata: {}\n\n"}
+        media_type = "text/html" if name == "page" else "text/event-stream"
+        return Response(events[name], media_type=media_type)
 
     stop, port = asyncio.Event(), free_port()
-    app = Litestar([status], openapi_config=None, logging_config=None)
+    app = Litestar([status, one_too_few, no_feed], openapi_config=None, logging_config=None)
     serving = asyncio.create_task(_serve_until(stop, app, "127.0.0.1", port))
     await asyncio.sleep(0.2)
     try:
@@ -162,6 +179,30 @@ async def test_it_asks_again_while_the_federation_is_busy(desk):
     async with answering(503, 429, 200) as (federation, asked):
         assert (await federation.status("131130", new_handle(), purpose="counter")).is_valid
         assert len(asked) == 3
+
+
+async def test_where_it_was_asked_too_often_it_is_waited_for_as_long_as_it_says(monkeypatch):
+    monkeypatch.setattr("tomoni.client.client.TIMEOUT_SECONDS", 0.5)  # of trouble, which a limit is not
+    async with answering(429, 200, wait=1) as (federation, asked):
+        assert (await federation.status("131130", new_handle(), purpose="counter")).is_valid
+        assert len(asked) == 2
+    minute = BusyError(httpx.Response(429, headers={"Retry-After": "60"}))
+    assert (should_retry(minute), should_wait(minute)) == (False, 60.0)
+
+
+async def test_answers_that_are_fewer_than_the_questions_belong_to_nobody():
+    documents = [Document(issuer="131130", handle=new_handle()) for _ in range(2)]
+    async with answering(200) as (federation, _):
+        with pytest.raises(UnreachableError, match="not one of a federation"):
+            await federation.statuses(documents, purpose="counter")
+
+
+@pytest.mark.parametrize("name", ["page", "junk"])
+async def test_what_is_no_feed_is_said_and_not_asked_for_again(name):
+    async with answering(200) as (federation, asked), asyncio.timeout(10):
+        with pytest.raises(UnreachableError):
+            await anext(federation.changes(name))
+        assert len(asked) == 1
 
 
 async def test_nobody_answering_is_unknown_and_never_valid(desk):

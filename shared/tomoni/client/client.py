@@ -27,10 +27,11 @@ from tomoni.client.questions import Document, RecognitionQuestion
 from tomoni.client.retrying import (
     ATTEMPTS,
     TIMEOUT_SECONDS,
-    TOO_MANY_REQUESTS,
+    TURNS,
     BusyError,
     raise_if_busy,
     should_retry,
+    should_wait,
 )
 
 T = TypeVar("T")
@@ -163,6 +164,8 @@ class Client:
         for start in range(0, len(items), MOST):
             body = {"purpose": purpose, name: list(items[start : start + MOST])}
             found = _read(await self._ask("POST", path, body), _Answers).answers
+            if len(found) != len(body[name]):  # whose answer each is, is known by its place alone
+                raise _not_an_answer()
             answers += [_read(bytes(one), ItemProblem if _is_problem(one) else cls) for one in found]
         return answers
 
@@ -172,18 +175,27 @@ class Client:
         """Return the body of a successful answer."""
         content = None if body is None else msgspec.json.encode(body)
         try:
-            async for attempt in stamina.retry_context(should_retry, attempts=ATTEMPTS, timeout=TIMEOUT_SECONDS):
-                with attempt:
-                    headers = self._headers() | ({} if content is None else {"Content-Type": "application/json"})
-                    response = await self._http.request(method, path, content=content, params=query, headers=headers)
-                    raise_if_busy(response)
-                    return _content(response)
+            async for turn in stamina.retry_context(should_wait, attempts=TURNS, timeout=None):
+                with turn:
+                    return _content(await self._send(method, path, content, query))
         except BusyError as busy:
-            if busy.response.status_code == TOO_MANY_REQUESTS:
+            if busy.is_limit:
                 raise problem_of(busy.response) from None
             raise UnreachableError("the federation cannot answer right now") from None
         except httpx.TransportError as error:
             raise UnreachableError(f"the federation cannot be reached: {type(error).__name__}") from None
+        raise AssertionError("a turn returns or raises")
+
+    async def _send(
+        self, method: str, path: str, content: bytes | None, query: Mapping[str, str] | None
+    ) -> httpx.Response:
+        """Return the first answer that does not say that there is trouble; raise what the last attempt raised."""
+        async for attempt in stamina.retry_context(should_retry, attempts=ATTEMPTS, timeout=TIMEOUT_SECONDS):
+            with attempt:
+                headers = self._headers() | ({} if content is None else {"Content-Type": "application/json"})
+                response = await self._http.request(method, path, content=content, params=query, headers=headers)
+                raise_if_busy(response)
+                return response
         raise AssertionError("an attempt returns or raises")
 
 
@@ -194,12 +206,16 @@ def _content(response: httpx.Response) -> bytes:
 
 
 def _is_problem(item: msgspec.Raw) -> bool:
-    return "type" in msgspec.json.decode(item, type=dict[str, msgspec.Raw])
+    return "type" in _read(bytes(item), dict[str, msgspec.Raw])
 
 
 def _read(data: bytes, cls: type[T]) -> T:
     """Return an answer; raise UnreachableError where it is none of a federation's: nothing is known then."""
     try:
         return msgspec.json.decode(data, type=cls)
-    except msgspec.MsgspecError:
-        raise UnreachableError("the answer is not one of a federation: is the address right?") from None
+    except (msgspec.MsgspecError, UnicodeDecodeError):
+        raise _not_an_answer() from None
+
+
+def _not_an_answer() -> UnreachableError:
+    return UnreachableError("the answer is not one of a federation: is the address right?")

@@ -11,7 +11,7 @@ import msgspec
 from httpx_sse import EventSource, ServerSentEvent, SSEError
 
 from tomoni.client.answers import Change
-from tomoni.client.errors import FeedResetError
+from tomoni.client.errors import FeedResetError, UnreachableError
 from tomoni.client.problems import problem_of
 from tomoni.client.retrying import BusyError, raise_if_busy
 
@@ -25,24 +25,35 @@ _CHANGES: Final = frozenset({"snapshot", "status", "removed"})
 async def follow(
     http: httpx.AsyncClient, headers: Callable[[], Mapping[str, str]], path: str, after: int
 ) -> AsyncGenerator[Change]:
-    """Yield changes after a number, for ever; raise ProblemError or FeedResetError where going on makes no sense."""
+    """Yield changes after a number, for ever; raise ProblemError or FeedResetError where going on makes no sense.
+
+    Raises UnreachableError where what comes is no feed, or cannot be read: the same would come again and again.
+    """
     pause = _FIRST_PAUSE
     while True:
+        told = 0.0
         try:
             async with aclosing(_stream(http, headers(), path, after)) as changes:
                 async for change in changes:
-                    if change.id > after:  # one that comes again after a broken connection was dealt with
-                        after, pause = change.id, _FIRST_PAUSE
+                    pause = _FIRST_PAUSE
+                    if change is not None and change.id > after:  # it may come again after a broken connection
+                        after = change.id
                         yield change
         except BusyError as busy:
-            pause = max(pause, busy.seconds or 0.0)
-        except (httpx.TransportError, SSEError):
+            told = busy.seconds or 0.0
+        except SSEError:
+            raise UnreachableError("what comes is no feed that can be read: is the address right?") from None
+        except httpx.TransportError:
             pass
-        await asyncio.sleep(pause * random.uniform(0.5, 1.0))  # noqa: S311  # so that followers do not come at once
+        spread = pause * random.uniform(0.5, 1.0)  # noqa: S311  # so that followers do not come at once
+        await asyncio.sleep(max(told, spread))
         pause = min(2 * pause, _LONGEST_PAUSE)
 
 
-async def _stream(http: httpx.AsyncClient, headers: Mapping[str, str], path: str, after: int) -> AsyncGenerator[Change]:
+async def _stream(
+    http: httpx.AsyncClient, headers: Mapping[str, str], path: str, after: int
+) -> AsyncGenerator[Change | None]:
+    """Yield None once the stream is open, then the changes in it."""
     asked = {**headers, "Accept": "text/event-stream", "Cache-Control": "no-store", "Last-Event-ID": str(after)}
     timeout = httpx.Timeout(http.timeout.connect, read=SILENCE_SECONDS)
     async with http.stream("GET", path, headers=asked, timeout=timeout) as response:
@@ -50,7 +61,9 @@ async def _stream(http: httpx.AsyncClient, headers: Mapping[str, str], path: str
         if not response.is_success:
             await response.aread()
             raise problem_of(response)
-        async for event in EventSource(response).aiter_sse():
+        events = EventSource(response).aiter_sse()
+        yield None
+        async for event in events:
             if event.event == "reset":
                 raise FeedResetError("the feed no longer reaches back so far: read it again from 0")
             if event.event in _CHANGES:
