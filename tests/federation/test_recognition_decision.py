@@ -236,6 +236,21 @@ def test_when_a_member_leaves_what_was_certified_by_the_last_common_day_is_kept_
         assert ask_network(keeping, document=having(certified_on=certified_on), **{side: LEFT}).outcome == outcome
 
 
+def test_what_a_charter_says_only_since_the_end_was_not_recognised_before_and_is_not_kept():
+    both = frozenset({"partnership", "familyship"})
+    ended = replace(NETWORKED, kinds=both, keeps_recognised=True, withdrawn_on=TODAY - 2 * DAY, withdrawn_position=9)
+    widened = CHARTER._replace(effective_on=TODAY - DAY, position=20, kinds=both)
+    narrowed = CHARTER._replace(effective_on=TODAY - 4 * DAY, position=19, kinds=frozenset({"de-facto-partnership"}))
+    for kind, charters, reason in (
+        ("partnership", (CHARTER, widened), "kept-recognised"),
+        ("partnership", (CHARTER, narrowed, widened), "kept-recognised"),
+        ("familyship", (CHARTER, widened), "date-not-covered"),
+        ("familyship", (CHARTER, narrowed, widened), "date-not-covered"),
+        ("familyship", (CHARTER._replace(kinds=both), widened), "kept-recognised"),
+    ):
+        assert ask_network(ended, document=having(kind=kind), charters=charters).reasons == (reason,)
+
+
 def test_an_acceptance_with_a_last_day_ends_the_membership_too():
     until = replace(JOINED, acceptances=(Acceptance(date(2026, 5, 1), TODAY - DAY, 8),))
     assert ask_network(on=TODAY - DAY, issuer=until).outcome == "recognised"

@@ -111,8 +111,9 @@ def judge(
 
 def _judge(arrangement: Arrangement, question: Question, certificate: Certificate, network: Network | None) -> Judged:
     spans = arrangement.spans if network is None else intersect(arrangement.spans, network.spans)
-    counts, last = hold(spans, question.on), last_before(spans, question.on)
-    kept = not counts and arrangement.keeps_recognised and last is not None and certificate.certified_on <= last
+    counts = hold(spans, question.on)
+    last = None if counts else _last_recognised(spans, arrangement, question, certificate, network)
+    kept = arrangement.keeps_recognised and last is not None
     charter = None if network is None else network.charter(question.on)
     miss = _not_covered(arrangement, question, certificate)
     if miss is None and charter is not None:
@@ -127,6 +128,19 @@ def _judge(arrangement: Arrangement, question: Question, certificate: Certificat
         entries=_entries(arrangement, question, network, last if kept and last is not None else question.on),
         unclear=arrangement.unknown or (network is not None and network.unclear),
     )
+
+
+def _last_recognised(
+    spans: Spans, arrangement: Arrangement, question: Question, certificate: Certificate, network: Network | None
+) -> date | None:
+    """Return the last day before on which the certificate was recognised, by the charter of that day; None: never."""
+    if network is not None:
+        spans = intersect(
+            spans,
+            network.chartered(lambda then: _not_in_charter(arrangement, question, certificate, then) is None),
+        )
+    last = last_before(spans, question.on)
+    return last if last is not None and certificate.certified_on <= last else None
 
 
 def _not_covered(arrangement: Arrangement, question: Question, certificate: Certificate) -> Miss | None:

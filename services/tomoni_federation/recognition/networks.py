@@ -4,10 +4,10 @@ A town is in a network on the days on which its own word and the federation's bo
 network means; days are days in Japan.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import date, timedelta
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 _DAY = timedelta(days=1)
 
@@ -58,6 +58,9 @@ class Charter(NamedTuple):
     conditions: tuple[str, ...]
 
 
+Word = TypeVar("Word", Change, Charter)
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Standing:
     """All that was said about one town and one network."""
@@ -82,10 +85,7 @@ class Standing:
         return tuple(one.position for one in self.acceptances if one.span.holds(on))
 
     def _own_word(self) -> Spans:
-        last_of_day = {one.effective_on: one.member for one in sorted(self.changes)}
-        days = sorted(last_of_day)
-        ends: list[date | None] = [*(day - _DAY for day in days[1:]), None]
-        return tuple(Span(first, last) for first, last in zip(days, ends, strict=False) if last_of_day[first])
+        return tuple(span for span, change in _in_force(self.changes) if change.member)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -106,10 +106,22 @@ class Network:
             return ()
         return intersect((Span(chartered, None),), intersect(self.issuer.spans, self.receiver.spans))
 
+    def chartered(self, says: Callable[[Charter], bool]) -> Spans:
+        """Return the days on which the charter of the day says something."""
+        return tuple(span for span, charter in _in_force(self.charters) if says(charter))
+
     def charter(self, on: date) -> Charter | None:
         """Return the charter, or its amendment, that counts on a day: the one that began last."""
         begun = [one for one in self.charters if one.effective_on <= on]
         return max(begun, key=lambda one: (one.effective_on, one.position), default=None)
+
+
+def _in_force(words: Iterable[Word]) -> list[tuple[Span, Word]]:
+    """Return words with the days on which each counts, until the next one's: of one day, the later entry."""
+    last_of_day = {one.effective_on: one for one in sorted(words, key=lambda one: (one.effective_on, one.position))}
+    days = sorted(last_of_day)
+    ends: list[date | None] = [*(day - _DAY for day in days[1:]), None]
+    return [(Span(first, last), last_of_day[first]) for first, last in zip(days, ends, strict=False)]
 
 
 def intersect(some: Iterable[Span], others: Iterable[Span]) -> Spans:
