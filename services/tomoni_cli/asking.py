@@ -46,10 +46,13 @@ class Federation:
 
 
 def ask(federation: Federation, question: Callable[[Client], Awaitable[T]]) -> T:
-    """Return the answer; where the federation refuses or cannot be reached, say so and exit with UNKNOWN."""
+    """Return the answer; where the federation refuses or cannot be reached, say so and exit with UNKNOWN.
+
+    Raises SettingsError where it must not be asked over such an address.
+    """
 
     async def asking() -> T:
-        async with Client(federation.url, federation.token) as client:
+        async with _client(federation) as client:
             return await question(client)
 
     try:
@@ -57,6 +60,13 @@ def ask(federation: Federation, question: Callable[[Client], Awaitable[T]]) -> T
     except ClientError as error:
         sys.stderr.write(f"tomoni: {error}\n")
         sys.exit(UNKNOWN)
+
+
+def _client(federation: Federation) -> Client:
+    try:
+        return Client(federation.url, federation.token)
+    except ValueError as error:
+        raise SettingsError(str(error)) from error
 
 
 def read_handle() -> str:

@@ -137,6 +137,14 @@ async def test_a_prefecture_sees_completeness_and_what_was_published(desk, http,
             await federation.statistics("27")
 
 
+@pytest.mark.parametrize(
+    "url", ["http://federation.example", "http://127.0.0.1.example:8500", "federation.example", "ftp://localhost", "::"]
+)
+def test_a_token_and_handles_go_nowhere_that_others_read_along(url):
+    with pytest.raises(ValueError, match="https"):
+        Client(url, "token")
+
+
 VALID = b'{"status":"valid","fresh_as_of":null}'
 
 

@@ -38,6 +38,7 @@ T = TypeVar("T")
 
 MOST: Final = 1_000
 """Items of one request; more are sent in several."""
+_THIS_MACHINE: Final = frozenset({"localhost", "127.0.0.1", "::1"})
 
 
 class _Answers(msgspec.Struct, frozen=True, kw_only=True):
@@ -64,7 +65,11 @@ class Client:
     """
 
     def __init__(self, url: str, token: str | Callable[[], str], *, timeout: float = 10.0) -> None:
-        """Speak to the federation at a URL; `token` may be a function, asked before each request (tokens expire)."""
+        """Speak to the federation at a URL; `token` may be a function, asked before each request (tokens expire).
+
+        Raises ValueError where others could read along: a token and handles travel there.
+        """
+        _require_private(url)
         self._http = httpx.AsyncClient(base_url=url, timeout=timeout, follow_redirects=False)
         self._token = token
 
@@ -197,6 +202,15 @@ class Client:
                 raise_if_busy(response)
                 return response
         raise AssertionError("an attempt returns or raises")
+
+
+def _require_private(url: str) -> None:
+    try:
+        parts = httpx.URL(url)
+    except httpx.InvalidURL:
+        parts = httpx.URL()
+    if parts.scheme != "https" and not (parts.scheme == "http" and parts.host in _THIS_MACHINE):
+        raise ValueError("name the federation by https://: a token and handles travel there (http:// on this machine)")
 
 
 def _content(response: httpx.Response) -> bytes:
