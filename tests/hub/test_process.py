@@ -112,6 +112,22 @@ async def test_a_log_that_lies_changes_nobodys_access_and_is_reported(tmp_path):
         assert await can_publish(hub, seed)
 
 
+async def test_a_configuration_that_cannot_be_written_ends_nothing_and_is_written_later(tmp_path):
+    log, (seed, key) = FederationLog(), pair()
+    hub = Hub(settings_for(log, tmp_path), [CODE], log.fetch)
+    async with hub.running():
+        blocked = hub._configuration.with_name("nats-server.conf.new")
+        blocked.mkdir()  # as on a full disk: the draft cannot be written
+        log.entries.append(admitted(CODE, key))
+        await eventually(lambda: hub.follower.followed.size == 1)
+        assert not await can_publish(hub, seed)
+        with pytest.raises(ServerError):
+            await hub.require_applied()
+        blocked.rmdir()
+        await eventually(lambda: hub._applied == hub.follower.followed.users)
+        assert await can_publish(hub, seed)
+
+
 async def test_a_key_of_a_service_is_never_a_towns(tmp_path):
     log = FederationLog()
     settings = settings_for(log, tmp_path)

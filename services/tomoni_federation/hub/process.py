@@ -133,7 +133,7 @@ class Hub:
             if self._applied != self.follower.followed.users:
                 try:
                     await self._apply()
-                except ServerError:
+                except (ServerError, OSError):  # a full disk too: whoever is connected stays so, and it is tried again
                     RELOADS.labels("failed").inc()
                     log.exception("configuration_not_applied")
 
