@@ -27,7 +27,13 @@ class LookupLimit:
         self._buckets: dict[str, _Bucket] = {}
 
     def take(self, client: str, count: int = 1) -> None:
-        """Count lookups of a client; raise Problem `too-many-requests` with Retry-After where they are too many."""
+        """Count lookups of a client; raise Problem `too-many-requests` where they are too many.
+
+        With Retry-After, but where they are more than can ever be taken at once: to wait is no help then.
+        """
+        if count > self._most:
+            text = f"This token may ask {self._most} times a minute, and this request is more. Send fewer at once."
+            raise Problem("too-many-requests", text)
         now = self._clock()
         bucket = self._buckets.get(client)
         if bucket is None:
@@ -36,7 +42,7 @@ class LookupLimit:
         bucket.tokens = min(self._most, bucket.tokens + (now - bucket.at) * self._rate)
         bucket.at = now
         if count > bucket.tokens:
-            seconds = max(1, math.ceil((min(count, self._most) - bucket.tokens) / self._rate))
+            seconds = max(1, math.ceil((count - bucket.tokens) / self._rate))
             raise Problem(
                 "too-many-requests",
                 f"This token has asked too often. Wait {seconds} seconds and ask again, {self._most} a minute at most.",
