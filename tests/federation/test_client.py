@@ -9,7 +9,7 @@ import httpx
 import msgspec
 import pytest
 import stamina
-from litestar import Litestar, Response, get, post
+from litestar import Litestar, Response, delete, get, post
 from litestar.params import FromPath
 
 from tests.federation.watching import served
@@ -171,8 +171,13 @@ async def answering(*statuses, wait=0):
         media_type = "text/html" if name == "page" else "text/event-stream"
         return Response(events[name], media_type=media_type)
 
+    @delete("/v1/watches/{name:str}", status_code=200)
+    async def gone(name: FromPath[str]) -> Response[bytes]:
+        asked.append(1)
+        return Response(b"{}", status_code=statuses[len(asked) - 1], media_type="application/json")
+
     stop, port = asyncio.Event(), free_port()
-    app = Litestar([status, one_too_few, no_feed], openapi_config=None, logging_config=None)
+    app = Litestar([status, one_too_few, no_feed, gone], openapi_config=None, logging_config=None)
     serving = asyncio.create_task(_serve_until(stop, app, "127.0.0.1", port))
     await asyncio.sleep(0.2)
     try:
@@ -196,6 +201,15 @@ async def test_where_it_was_asked_too_often_it_is_waited_for_as_long_as_it_says(
         assert len(asked) == 2
     minute = BusyError(httpx.Response(429, headers={"Retry-After": "60"}))
     assert (should_retry(minute), should_wait(minute)) == (False, 60.0)
+
+
+async def test_what_is_gone_when_it_is_deleted_again_was_deleted():
+    async with answering(503, 404) as (federation, asked):  # the first attempt's true answer was lost on the way
+        await federation.delete_watch("6f9c3f0e-2f5c-4c1e-9a55-0c9d0e6b7a11")
+        assert len(asked) == 2
+    async with answering(404) as (federation, _):
+        with pytest.raises(ProblemError):
+            await federation.delete_watch("6f9c3f0e-2f5c-4c1e-9a55-0c9d0e6b7a11")
 
 
 async def test_answers_that_are_fewer_than_the_questions_belong_to_nobody():

@@ -38,6 +38,7 @@ T = TypeVar("T")
 
 MOST: Final = 1_000
 """Items of one request; more are sent in several."""
+_NOT_FOUND: Final = 404
 _THIS_MACHINE: Final = frozenset({"localhost", "127.0.0.1", "::1"})
 
 
@@ -182,7 +183,10 @@ class Client:
         try:
             async for turn in stamina.retry_context(should_wait, attempts=TURNS, timeout=None):
                 with turn:
-                    return _content(await self._send(method, path, content, query))
+                    response, attempts = await self._send(method, path, content, query)
+                    if method == "DELETE" and attempts > 1 and response.status_code == _NOT_FOUND:
+                        return b""  # an attempt before did it, and its answer was lost
+                    return _content(response)
         except BusyError as busy:
             if busy.is_limit:
                 raise problem_of(busy.response) from None
@@ -193,14 +197,14 @@ class Client:
 
     async def _send(
         self, method: str, path: str, content: bytes | None, query: Mapping[str, str] | None
-    ) -> httpx.Response:
-        """Return the first answer that does not say that there is trouble; raise what the last attempt raised."""
+    ) -> tuple[httpx.Response, int]:
+        """Return the first answer that tells of no trouble, and which it is; raise what the last attempt raised."""
         async for attempt in stamina.retry_context(should_retry, attempts=ATTEMPTS, timeout=TIMEOUT_SECONDS):
             with attempt:
                 headers = self._headers() | ({} if content is None else {"Content-Type": "application/json"})
                 response = await self._http.request(method, path, content=content, params=query, headers=headers)
                 raise_if_busy(response)
-                return response
+                return response, attempt.num
         raise AssertionError("an attempt returns or raises")
 
 
