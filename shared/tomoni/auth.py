@@ -32,6 +32,8 @@ _ALGORITHM = "Ed25519"
 """What the embedded issuer signs with."""
 _ACCEPTED = ("Ed25519", "ES256", "RS256")
 """What OpenID providers sign with, all of them with a private key; `none` and shared secrets are not among them."""
+_TYPES = ("at+jwt", "application/at+jwt", "jwt")
+"""What the header may call an access token, in small letters; where it says nothing it is a `JWT`."""
 _LEEWAY = 60
 """Seconds by which clocks may differ."""
 _REMEMBERED = 10_000
@@ -107,7 +109,12 @@ class TokenIssuer:
 
 
 class TokenVerifier:
-    """Checks tokens of one issuer for one audience."""
+    """Checks tokens of one issuer for one audience.
+
+    The type `at+jwt` (RFC 9068 §4), which our own issuer sets, is not required: many OpenID providers call their access
+    tokens `JWT`, or nothing. What says that it is something else (a logout token, a statement) is refused. An ID token,
+    called `JWT` as well, is for its client and not for us, and names no scope, without which no route answers.
+    """
 
     def __init__(self, jwks: bytes, issuer: str, audience: str) -> None:
         """Take the issuer's JSON Web Key Set; raise JoseError or msgspec errors where it is none."""
@@ -136,9 +143,12 @@ class TokenVerifier:
 
     def _verify(self, token: str) -> tuple[Principal, int]:
         try:
-            claims = msgspec.convert(jwt.decode(token, self._keys, algorithms=_ACCEPTED).claims, _Claims)
+            decoded = jwt.decode(token, self._keys, algorithms=_ACCEPTED)
+            claims = msgspec.convert(decoded.claims, _Claims)
         except (JoseError, ValueError, TypeError, msgspec.MsgspecError) as error:  # joserfc iterates over `crit`
             raise _invalid("The token's signature or form is not valid. Get a new token.") from error
+        if str(decoded.header.get("typ", "JWT")).lower() not in _TYPES:
+            raise _invalid("The token is of another type than an access token. Get a token for this service.")
         if claims.iss != self._issuer or self._audience not in (
             [claims.aud] if isinstance(claims.aud, str) else claims.aud
         ):

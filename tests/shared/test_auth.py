@@ -77,6 +77,27 @@ def test_the_tokens_of_an_openid_provider_are_taken(key: RSAKey | ECKey, algorit
         verifier.verify(jwt.encode(header, {**claims, "nbf": 2**39}, key, algorithms=[algorithm]))
 
 
+@pytest.mark.parametrize(
+    ("kind", "taken"),
+    [
+        *((kind, True) for kind in ("at+jwt", "application/at+jwt", "AT+JWT", "JWT", None)),
+        *((kind, False) for kind in ("logout+jwt", "tomoni-statement+jwt", "dpop+jwt", "")),
+    ],
+)
+def test_only_what_may_be_an_access_token_is_taken_for_one(kind: str | None, taken: bool) -> None:
+    key = ECKey.generate_key("P-256", {"kid": "k"})
+    verifier = TokenVerifier(msgspec.json.encode({"keys": [key.as_dict(private=False)]}), ISSUER, "node")
+    claims = {"iss": ISSUER, "sub": "sato", "aud": "node", "exp": 2**40, "scope": "clerk"}
+    header = {"alg": "ES256", "kid": "k"} | ({} if kind is None else {"typ": kind})
+    token = jwt.encode(header, claims, key, algorithms=["ES256"], default_type=None)
+    if taken:
+        assert verifier.verify(token).subject == "sato"
+        return
+    with pytest.raises(Problem) as caught:
+        verifier.verify(token)
+    assert caught.value.kind == "invalid-token"
+
+
 def test_a_public_key_is_no_shared_secret(issuer: TokenIssuer) -> None:
     (public,) = msgspec.json.decode(issuer.jwks())["keys"]
     secret = OctKey.import_key(msgspec.json.encode(public))
