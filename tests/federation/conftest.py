@@ -39,7 +39,7 @@ class Federation:
     projector: Projector
     cosigner: Cosigner
     now: datetime = NOW
-    """What its clock says when it proves, and when the secretariat decides."""
+    """What its clock says when it proves and projects, and when the secretariat decides."""
 
     async def admit(self, *towns: Town) -> None:
         for town in towns:
@@ -97,7 +97,8 @@ async def federation(database):
     pool = await create_pool(database.runner_dsn)
     cosigner = generate_cosigner(f"{FEDERATION}/receipts")
     receiver = Receiver(pool, FEDERATION, cosigner, clock=lambda: made.now)
-    made = Federation(pool, database.owner_dsn, database.runner_dsn, receiver, Projector(pool, FEDERATION), cosigner)
+    projector = Projector(pool, FEDERATION, clock=lambda: made.now)
+    made = Federation(pool, database.owner_dsn, database.runner_dsn, receiver, projector, cosigner)
     yield made
     await pool.close()
 

@@ -12,6 +12,7 @@ import stamina
 from litestar import Litestar, Response, delete, get, post
 from litestar.params import FromPath
 
+from tests.federation.towns import NOW
 from tests.federation.watching import served
 from tomoni.client import (
     Client,
@@ -114,6 +115,21 @@ async def test_a_feed_goes_on_where_it_was_left(desk, http, shibuya):
         assert await federation.watches() == []
         with pytest.raises(ProblemError, match="not-found"):
             await anext(federation.changes(watch.id))
+
+
+async def test_a_feed_tells_how_an_issuer_stands(desk, http, shibuya, tmp_path):
+    _, handle = shibuya.issue()
+    await desk.hear(shibuya)
+    desk.now += timedelta(days=2)
+    async with connect(desk, http) as federation:
+        watch = await federation.create_watch("housing")
+        await federation.watch_documents(watch.id, [Document(issuer=shibuya.code, handle=handle, reference="case-1")])
+        async with asyncio.timeout(30), aclosing(federation.changes(watch.id)) as changes:
+            first = await anext(changes)
+        assert (first.id, first.event, first.issuer, first.state) == (1, "issuer", "131130", "silent")
+        assert (first.reference, first.status, first.fresh_as_of) == (None, None, NOW)
+    status, told = await run(desk, http, tmp_path, "watch", "follow", watch.id, "--count", "1")
+    assert (status, msgspec.json.decode(told)["state"]) == (0, "silent")
 
 
 async def test_a_follower_that_was_away_too_long_is_told_so(desk, http, shibuya):

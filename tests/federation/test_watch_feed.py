@@ -138,6 +138,21 @@ async def test_a_stream_is_quiet_after_the_last_thing_that_was_told_is_forgotten
             pass
 
 
+async def test_how_an_issuer_stands_comes_in_the_stream_and_is_not_missed_by_who_was_away(desk, watcher, shibuya):
+    settler = Settler(desk.federation.pool, timedelta(days=90), clock=lambda: desk.now)
+    desk.now = NOW + timedelta(days=2)
+    async with served(desk) as (http, _):
+        async with watcher.stream(http, last_event_id=3) as response:
+            await settler.settle()
+            silent = {"issuer": "131130", "state": "silent", "fresh_as_of": "2026-11-23T03:00:00Z"}
+            assert await take(response, 1) == [(4, "issuer", silent)]
+        await desk.federation.pool.execute("UPDATE projection.cursor SET fresh_as_of = $1", desk.now)
+        await settler.settle()
+        live = {"issuer": "131130", "state": "live", "fresh_as_of": "2026-11-25T03:00:00Z"}
+        async with watcher.stream(http, last_event_id=4) as response:
+            assert await take(response, 1) == [(5, "issuer", live)]
+
+
 async def test_a_follower_that_goes_leaves_nothing_behind(desk, watcher):
     followers = desk.watching.feed._followers
     async with served(desk) as (http, _):
@@ -230,7 +245,11 @@ async def test_the_hot_reads_use_indexes_with_twenty_thousand_documents(desk, wa
         watcher.id,
     )
     await pool.execute(MANY, watcher.id, 20_000)
+    await pool.execute(
+        "INSERT INTO watch.standing SELECT $1, 'log-' || n, 'silent', n FROM generate_series(1, 20000) AS n", watcher.id
+    )
     await desk.federation.as_owner("VACUUM ANALYZE watch.document, watch.change, watch.watch, watch.issuer")
+    await desk.federation.as_owner("VACUUM ANALYZE watch.standing")
     rows = await pool.fetch("SELECT watch, reference, log, document, certificate FROM watch.document LIMIT 1000")
     ids, references_, logs, documents, certificates = (list(column) for column in zip(*rows, strict=True))
     reads = [
@@ -246,3 +265,4 @@ async def test_the_hot_reads_use_indexes_with_twenty_thousand_documents(desk, wa
             plan = "\n".join(row[0] for row in await connection.fetch(f"EXPLAIN {read}", *arguments))
             assert "Seq Scan on document" not in plan, plan
             assert "Seq Scan on change" not in plan, plan
+            assert "Seq Scan on standing" not in plan, plan

@@ -2,8 +2,9 @@
 
 import asyncio
 from collections import defaultdict
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, asynccontextmanager
 
+import asyncpg
 import httpx
 import pytest
 
@@ -23,14 +24,15 @@ TOTAL = TOWNS * DOCUMENTS
 class Follower:
     """Follows a watch until it has so many events, from wherever it was cut off."""
 
-    def __init__(self, http, watch, token):
+    def __init__(self, http, watch, token, wanted=2 * TOTAL):
+        self._wanted = wanted
         self._http, self._path = http, f"/v1/watches/{watch}/changes"
         self._headers = {"Authorization": f"Bearer {token}"}
         self.taken = []
         self.streams = 0
 
     async def run(self):
-        while len(self.taken) < 2 * TOTAL:
+        while len(self.taken) < self._wanted:
             try:
                 await self._follow()
             except httpx.TransportError:
@@ -46,7 +48,7 @@ class Follower:
             self.streams += 1
             async for event in events(response):
                 self.taken.append(event)
-                if len(self.taken) == 2 * TOTAL:
+                if len(self.taken) == self._wanted:
                     return
 
 
@@ -64,6 +66,10 @@ class Scene:
             self.issued[relay.town.code] = [relay.town.issue() for _ in range(DOCUMENTS)]
             await relay.send()
             await relay.beat(times.now())
+        for code, issued in self.issued.items():
+            async with asyncio.timeout(60):
+                while await self.service.status(Town(code), issued[-1][1]) != "valid":
+                    await asyncio.sleep(0.1)
 
     async def revoke_all(self, relay):
         for number, (certificate, _) in enumerate(self.issued[relay.town.code]):
@@ -83,6 +89,10 @@ class Scene:
             await eventually(lambda half=half: self.revoked >= (half / 2 - 0.3) * TOTAL)
             await self.service.kill()
             await self.service.start()
+
+    def client(self):
+        limits = httpx.Limits(max_connections=None)
+        return httpx.AsyncClient(base_url=self.service.url, trust_env=False, timeout=30, limits=limits)
 
     async def open_watch(self, http, number):
         """Watch every document; return the watch and its owner's token."""
@@ -130,14 +140,8 @@ def require_every_change_once_in_order(taken):
 @pytest.mark.slow
 async def test_killed_while_fifty_follow_and_twenty_towns_publish_it_tells_every_change_once_in_order(scene):
     await scene.issue_all()
-    for code, issued in scene.issued.items():
-        async with asyncio.timeout(60):
-            while await scene.service.status(Town(code), issued[-1][1]) != "valid":
-                await asyncio.sleep(0.1)
     async with AsyncExitStack() as stack:
-        limits = httpx.Limits(max_connections=None)
-        http = httpx.AsyncClient(base_url=scene.service.url, trust_env=False, timeout=30, limits=limits)
-        await stack.enter_async_context(http)
+        http = await stack.enter_async_context(scene.client())
         watches = [await scene.open_watch(http, number) for number in range(WATCHES)]
         followers = [Follower(http, *watches[number % WATCHES]) for number in range(FOLLOWERS)]
         publishing = [scene.revoke_all(relay) for relay in scene.relays]
@@ -152,3 +156,54 @@ async def test_killed_while_fifty_follow_and_twenty_towns_publish_it_tells_every
     assert await scene.service.stop() == 0
     text = scene.service.log_text()
     assert not any(handle in text or f"{code}-0" in text for code, of in scene.issued.items() for _, handle in of)
+
+
+@asynccontextmanager
+async def owner_of(database):
+    connection = await asyncpg.connect(database.owner_dsn)
+    try:
+        yield connection
+    finally:
+        await connection.close()
+
+
+TURNS = ("quarantined", "live", "quarantined", "live")
+A_TURN = TOWNS + TOTAL
+
+
+def require_every_turn_once_before_the_documents(taken):
+    assert [number for number, _, _ in taken] == list(range(1, TOTAL + len(TURNS) * A_TURN + 1))
+    by_issuer = defaultdict(list)
+    for _, event, data in taken:
+        by_issuer[data["issuer"]].append((event, data.get("state") or data["status"]))
+    told = [("snapshot", "valid")] * DOCUMENTS
+    for state in TURNS:
+        status = "valid" if state == "live" else "unknown"
+        told += [("issuer", state), *[("status", status)] * DOCUMENTS]
+    assert by_issuer == dict.fromkeys(CODES, told)
+
+
+@pytest.mark.slow
+async def test_killed_while_it_tells_of_issuers_that_stop_and_return_it_tells_every_turn_once(scene, database):
+    await scene.issue_all()
+    async with AsyncExitStack() as stack:
+        http = await stack.enter_async_context(scene.client())
+        owner = await stack.enter_async_context(owner_of(database))
+        watches = [await scene.open_watch(http, number) for number in range(WATCHES)]
+        followers = [Follower(http, *watch, TOTAL + len(TURNS) * A_TURN) for watch in watches]
+        following = [asyncio.create_task(follower.run()) for follower in followers]
+        for turn, state in enumerate(TURNS):
+            before = TOTAL + turn * A_TURN
+            await eventually(lambda: all(len(one.taken) == before for one in followers))  # noqa: B023  # awaited here
+            async with owner.transaction():  # half of the issuers can be told of, and then it waits until it is killed
+                await owner.execute("SELECT FROM watch.issuer WHERE log = $1 FOR UPDATE", CODES[TOWNS // 2])
+                async with owner_of(database) as other:
+                    await other.execute("UPDATE mirror.log SET state = $1", "open" if state == "live" else state)
+                half = before + A_TURN // 2
+                await eventually(lambda: all(len(one.taken) == half for one in followers))  # noqa: B023
+                await scene.service.kill()
+            await scene.service.start()
+        await asyncio.gather(*following)
+    for follower in followers:
+        require_every_turn_once_before_the_documents(follower.taken)
+        assert follower.streams > len(TURNS)

@@ -45,10 +45,18 @@ class Watcher:
         return answer.json()["changes"]
 
     async def told(self, after=0):
-        """Return (reference, status) of the changes after a number, having seen that their numbers are dense."""
+        """Return (reference, status) of the changes after a number, having seen that their numbers are dense.
+
+        Of an issuer it is (code, state).
+        """
         changes = await self.page(after)
         assert [one["id"] for one in changes] == list(range(after + 1, after + 1 + len(changes)))
-        return [(one["reference"], one.get("status", one["event"])) for one in changes]
+        return [
+            (one["issuer"], one["state"])
+            if one["event"] == "issuer"
+            else (one["reference"], one.get("status", one["event"]))
+            for one in changes
+        ]
 
     def stream(self, http, after=None, last_event_id=None):
         headers = {"Authorization": f"Bearer {self.desk.token(self._scope, **self._bound)}"}
@@ -112,3 +120,24 @@ async def served(desk):
             await end()
             feeding.cancel()
             await asyncio.gather(feeding, return_exceptions=True)
+
+
+async def register_all(watcher, issued):
+    """Watch twelve documents of each town, one after another, some of them twice."""
+    for number in range(12):
+        await watcher.add(*((town, of[number][1], f"{town.code}-{number}") for town, of in issued))
+        if number % 4 == 3:
+            town, of = issued[0]
+            await watcher.remove(f"{town.code}-{number}")
+            await watcher.add((town, of[number][1], f"{town.code}-{number}"))
+
+
+async def change_all(federation, issued):
+    """Revoke all of them, and reinstate every other one."""
+    for number in range(12):
+        for town, of in issued:
+            town.revoke(of[number][0])
+            await federation.take(*town.messages(town.size - 1))
+            if number % 2:
+                town.reinstate(of[number][0])
+                await federation.take(*town.messages(town.size - 1))

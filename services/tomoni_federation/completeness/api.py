@@ -1,7 +1,7 @@
 """`GET /v1/completeness`: of each jurisdiction whether what is known of it is complete, and if not since when."""
 
-from datetime import UTC, datetime, timedelta
-from typing import Annotated, Final, Literal
+from datetime import UTC, datetime
+from typing import Annotated, Final
 
 import msgspec
 from litestar import Response, Router, get
@@ -14,13 +14,10 @@ from tomoni_federation.interface import Answering, AnyRequest
 from tomoni_federation.prefectures import AskedPrefecture, prefecture_within_reach
 from tomoni_federation.projections.sql import PROJECTION, VERSION
 from tomoni_federation.status.api import respond
+from tomoni_federation.status.decision import IssuerView
+from tomoni_federation.status.standing import Standing, standing
 
 PAGE: Final = 1_000
-
-SILENT_AFTER: Final = timedelta(hours=24)
-"""Heartbeats come every minute; after a day counters are told `unknown`."""
-
-State = Literal["live", "silent", "never-heard", "suspended", "quarantined", "halted", "not-taking-part"]
 
 
 class Completeness(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -29,7 +26,7 @@ class Completeness(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True
     code: str
     name: str
     romaji: str
-    state: State
+    state: Standing
     fresh_as_of: datetime | None = None
 
 
@@ -41,7 +38,7 @@ class CompletenessAnswer(msgspec.Struct, frozen=True, kw_only=True, omit_default
 
 
 ISSUERS: Final = """
-SELECT l.log, l.state, c.fresh_as_of, coalesce(c.halted IS NOT NULL OR c.unknown, false) AS halted
+SELECT l.log, l.state, c.fresh_as_of, c.halted IS NOT NULL AS halted, coalesce(c.unknown, false) AS unknown
 FROM mirror.log l
 LEFT JOIN projection.cursor c ON c.projection = $1 AND c.version = $2 AND c.log = l.log
 WHERE ($3::text IS NULL OR left(l.log, 2) = $3) AND l.log > $4
@@ -84,45 +81,27 @@ def completeness_routes(answering: Answering) -> Router:
     ) -> Response[bytes]:
         """Say of each jurisdiction whether it takes part, is heard of, or has stopped."""
         within = prefecture_within_reach(request.user, prefecture)
-        rows = {row["log"]: row for row in await answering.pool.fetch(ISSUERS, PROJECTION, VERSION, within, after)}
-        now = answering.clock()
+        rows = await answering.pool.fetch(ISSUERS, PROJECTION, VERSION, within, after)
+        issuers = {code: IssuerView(**dict(zip(_VIEW, view, strict=True))) for code, *view in rows}
         places = {one.code: one for one in all_jurisdictions() if within in (None, one.prefecture)}
-        places |= {code: by_code(code) for code in rows}  # one that is no more may have been admitted before
+        places |= {code: by_code(code) for code in issuers}  # one that is no more may have been admitted before
         asked = sorted(code for code in places if code > after)
-        page = tuple(
-            _absent(places[code])
-            if (row := rows.get(code)) is None
-            else _present(places[code], row["state"], row["fresh_as_of"], halted=row["halted"], now=now)
-            for code in asked[:limit]
-        )
+        now = answering.clock()
+        page = tuple(_to_body(places[code], issuers.get(code, _ABSENT), now) for code in asked[:limit])
         return respond(CompletenessAnswer(jurisdictions=page, after=page[-1].code if len(asked) > limit else None))
 
     return Router(path="/v1", route_handlers=[completeness], tags=["aggregator"])
 
 
-def _absent(place: Jurisdiction) -> Completeness:
-    return Completeness(code=place.code, name=place.name, romaji=place.romaji, state="not-taking-part")
+_VIEW: Final = ("state", "fresh_as_of", "halted", "unknown")
+_ABSENT: Final = IssuerView(state=None)
 
 
-def _present(
-    place: Jurisdiction, admission: str, fresh: datetime | None, *, halted: bool, now: datetime
-) -> Completeness:
+def _to_body(place: Jurisdiction, issuer: IssuerView, now: datetime) -> Completeness:
     return Completeness(
         code=place.code,
         name=place.name,
         romaji=place.romaji,
-        state=_state(admission, fresh, halted=halted, now=now),
-        fresh_as_of=fresh,
+        state=standing(issuer, now),
+        fresh_as_of=issuer.fresh_as_of,
     )
-
-
-def _state(admission: str, fresh: datetime | None, *, halted: bool, now: datetime) -> State:
-    if admission == "quarantined":
-        return "quarantined"
-    if halted:
-        return "halted"
-    if admission == "suspended":
-        return "suspended"
-    if fresh is None:
-        return "never-heard"
-    return "live" if now - fresh <= SILENT_AFTER else "silent"

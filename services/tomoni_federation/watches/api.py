@@ -102,7 +102,10 @@ class ItemsAnswer(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ChangeAnswer(ChangeBody, frozen=True, kw_only=True, omit_defaults=True):
-    """A change with its number in the watch and its kind: `snapshot` (the first), `status` or `removed`."""
+    """A change with its number in the watch and its kind.
+
+    Of a document `snapshot` (the first), `status` or `removed`; `issuer` of how an issuer of such documents stands.
+    """
 
     id: int
     event: str

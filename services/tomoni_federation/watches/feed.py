@@ -27,6 +27,7 @@ from tomoni.database import Pool
 from tomoni.eventlog.connections import BROKEN
 from tomoni.eventlog.wakeup import Wakeup
 from tomoni.problems import Problem
+from tomoni_federation.status.standing import Standing
 from tomoni_federation.watches import sql
 from tomoni_federation.watches.register import Change, Owner, Register
 
@@ -44,7 +45,7 @@ _RETRY_MILLISECONDS: Final = (1_000, 4_000)
 _KEEP_ALIVE: Final = b": still here\n\n"
 _RESET: Final = (
     b'event: reset\nid: 0\ndata: {"text":"Not all changes since are kept. Forget what you know: '
-    b'the state of every document follows."}\n\n'
+    b'the state of every document and issuer follows."}\n\n'
 )
 _BROKEN: Final = (*BROKEN, asyncpg.PostgresError)
 
@@ -52,10 +53,13 @@ log = structlog.get_logger()
 
 
 class ChangeBody(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """What became of a document, by its own reference; as of `fresh_as_of` at the time."""
+    """What became of a document, by its own reference, or of an issuer as a whole; as of `fresh_as_of` at the time."""
 
-    reference: str
+    reference: str | None = None
+    """Left out with the event `issuer`."""
     issuer: str
+    state: Standing | None = None
+    """With the event `issuer`: how it stands, in the words of completeness. One that nothing was said of is `live`."""
     status: str | None = None
     reason: str | None = None
     fresh_as_of: datetime | None = None
@@ -63,6 +67,9 @@ class ChangeBody(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 def to_body(change: Change) -> ChangeBody:
     """Return a change as it goes out, without its number and kind."""
+    if change.kind == "issuer":
+        state = msgspec.convert(change.status, Standing)
+        return ChangeBody(issuer=change.issuer, state=state, fresh_as_of=change.fresh_as_of)
     return ChangeBody(
         reference=change.reference,
         issuer=change.issuer,

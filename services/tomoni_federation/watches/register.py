@@ -13,7 +13,7 @@ from tomoni_federation.bulk import columns
 from tomoni_federation.projections.sql import PROJECTION, VERSION
 from tomoni_federation.status.query import Key
 from tomoni_federation.watches import sql
-from tomoni_federation.watches.telling import Watched, tell, write
+from tomoni_federation.watches.telling import News, Watched, tell, write
 
 MOST_WATCHES: Final = 20
 """Watches of one owner."""
@@ -67,11 +67,14 @@ class Watch(NamedTuple):
 
 
 class Change(NamedTuple):
-    """What became of a document, by its watch's own number; `status` is None once it is not watched any more."""
+    """What became of a document, by its watch's own number; `status` is None once it is not watched any more.
+
+    Of the kind `issuer` it names no document, and `status` is how the issuer stands.
+    """
 
     number: int
     kind: str
-    reference: str
+    reference: str | None
     issuer: str
     status: str | None
     reason: str | None
@@ -153,7 +156,7 @@ class Register:
         async with self._pool.acquire() as connection, connection.transaction():
             await self._lock(connection, owner, watch)
             gone = await connection.fetch(_REMOVE, watch, references)
-            rows = [(watch, "removed", row["reference"], row["log"], None, None, None) for row in gone]
+            rows = [News(watch, "removed", row["reference"], row["log"], None, None, None) for row in gone]
             await write(connection, rows, self._clock())
 
     async def changes(
@@ -161,9 +164,9 @@ class Register:
     ) -> Page:
         """Return the changes after a number, in order; raise Problem `not-found`, or `changes-forgotten`.
 
-        After 0 it is the newest change of every document, and those of documents whose older ones are kept. Who began
-        there, and is still among numbers before the last that was forgotten, says with `forgotten` which one that was
-        then: as long as it is the same nothing was missed.
+        After 0 it is the newest change of every document and issuer, and the older ones that are kept. Who began there,
+        and is still among numbers before the last that was forgotten, says with `forgotten` which one that was then: as
+        long as it is the same nothing was missed.
         """
         rows = await self._pool.fetch(sql.CHANGES, watch, *owner, after, limit)
         if not rows:

@@ -1,4 +1,4 @@
-"""Settling: what no entry says is told all the same. A day comes and a term lapses; an issuer is closed, or heard of.
+"""Settling: what no entry says is told all the same. A day comes and a term lapses; an issuer falls silent, or stops.
 
 Every second the issuers that are watched are looked at: where what the answers depend on is another than the view under
 which its documents were settled, each of them is compared with what was last told. A kill in between is made good by
@@ -62,10 +62,10 @@ class Settler:
 
     async def settle(self) -> None:
         """Settle every watched issuer about whose documents something else may hold than was told."""
-        today = day_in_japan(self._clock())
+        now = self._clock()
         for row in await self._pool.fetch(sql.ISSUERS, PROJECTION, VERSION):
             code, settled_as, settled, *view = row
-            wanted = view_of(IssuerView(**dict(zip(("state", *_FLAGS), view, strict=True))), today)
+            wanted = view_of(IssuerView(**dict(zip(("state", *_FLAGS), view, strict=True))), now)
             if not settled or settled_as != wanted:
                 await self._settle(code, wanted)
 

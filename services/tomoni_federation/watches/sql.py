@@ -38,11 +38,12 @@ WHERE d.watch = k.watch AND d.reference = k.reference
 """Remember whose documents they are: what is revoked is a certificate."""
 
 TOLD: Final = """
-SELECT d.watch, d.reference, d.log, d.document, d.told
+SELECT d.watch, d.reference, d.log, d.document, d.told, coalesce(s.told, 'live') AS standing
 FROM unnest($1::uuid[], $2::text[]) AS w (watch, reference)
 CROSS JOIN LATERAL (
     SELECT * FROM watch.document k WHERE k.watch = w.watch AND k.reference = w.reference LIMIT 1
 ) AS d
+LEFT JOIN LATERAL (SELECT told FROM watch.standing k WHERE k.watch = d.watch AND k.log = d.log LIMIT 1) AS s ON true
 """
 
 TELL: Final = """
@@ -57,6 +58,10 @@ WITH numbered AS (
 ), told AS (
     UPDATE watch.document d SET told = n.status, last = n.number
     FROM numbered n WHERE d.watch = n.watch AND d.reference = n.reference
+), stood AS (
+    INSERT INTO watch.standing (watch, log, told, last)
+    SELECT watch, log, status, number FROM numbered WHERE kind = 'issuer'
+    ON CONFLICT (watch, log) DO UPDATE SET told = excluded.told, last = excluded.last
 )
 INSERT INTO watch.change (watch, number, kind, reference, log, status, reason, fresh_as_of, at)
 SELECT watch, number, kind, reference, log, status, reason, fresh_as_of, $8 FROM numbered
@@ -90,14 +95,15 @@ FORGET: Final = """
 WITH gone AS (
     DELETE FROM watch.change c USING watch.watch w
     WHERE w.id = $1 AND c.watch = w.id AND c.number < w.last AND c.at < $2 AND NOT EXISTS (
-        SELECT 1 FROM watch.document d WHERE d.watch = c.watch AND d.reference = c.reference AND d.last = c.number)
+        SELECT 1 FROM watch.document d WHERE d.watch = c.watch AND d.reference = c.reference AND d.last = c.number
+        UNION ALL
+        SELECT 1 FROM watch.standing s WHERE s.watch = c.watch AND s.log = c.log AND s.last = c.number)
     RETURNING c.number
 )
 UPDATE watch.watch w SET forgotten = greatest(w.forgotten, (SELECT max(number) FROM gone)) WHERE w.id = $1
 """
-"""`greatest` passes over NULL. A document's newest change stays however old it is: together they are the watch's state.
-
-So does the newest of all: who has read to the end is then past everything that was forgotten.
+"""`greatest` passes over NULL. The newest change of a document or an issuer stays however old it is: together they are
+the watch's state. So does the newest of all: who has read to the end is then past everything that was forgotten.
 """
 
 CHANGES: Final = """

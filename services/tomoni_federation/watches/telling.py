@@ -2,24 +2,28 @@
 
 The same comparison serves whoever may have changed something: the projector in its own transaction, a registration, and
 the settler for what no entry says (a day that came, an issuer closed or opened). What it compares with stands in the
-database, so it loses nothing, tells nothing twice, and also finds its way after a history was taken back.
+database, so it loses nothing, tells nothing twice, and also finds its way after a history was taken back. With the
+documents it compares how their issuers stand: what is new of an issuer comes before what is new of its documents.
 """
 
-from collections.abc import Iterable, Sequence
-from datetime import date, datetime, timedelta
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime, timedelta
 from typing import Final, NamedTuple
 from uuid import UUID
+
+from asyncpg import Record
 
 from tomoni.database import Connection
 from tomoni.times import day_in_japan
 from tomoni_federation.bulk import columns
 from tomoni_federation.projections.fold import Changes
-from tomoni_federation.status.decision import IssuerView, decide
-from tomoni_federation.status.query import look_up
+from tomoni_federation.status.decision import IssuerView, Reason, Status, decide
+from tomoni_federation.status.query import Found, look_up
+from tomoni_federation.status.standing import Standing, standing
 from tomoni_federation.watches import sql
 
 _ANY_AGE: Final = timedelta.max
-"""That an issuer is not heard of is said by `fresh_as_of`, and is no change of each of its documents."""
+"""That an issuer is not heard of is said once, of the issuer, and is no change of each of its documents."""
 
 
 class Watched(NamedTuple):
@@ -30,16 +34,25 @@ class Watched(NamedTuple):
     log: str
 
 
-def view_of(issuer: IssuerView, today: date) -> str:
-    """Return everything that answers about an issuer's documents depend on, beside its certificates, as a text.
+class News(NamedTuple):
+    """What is to be told of a document, or of an issuer, which has no reference and whose `status` is its standing."""
+
+    watch: UUID
+    kind: str
+    reference: str | None
+    log: str
+    status: Status | Standing | None
+    reason: Reason | None
+    fresh_as_of: datetime | None
+
+
+def view_of(issuer: IssuerView, now: datetime) -> str:
+    """Return everything that is told of an issuer and its documents depends on, beside its certificates, as a text.
 
     Within a day nothing lapses, so neither how fresh it is within a day nor the time of day counts.
     """
     fresh = None if issuer.fresh_as_of is None else day_in_japan(issuer.fresh_as_of)
-    return (
-        f"{issuer.state is not None} {issuer.state == 'quarantined'} {issuer.halted} {issuer.unknown} "
-        f"{issuer.missing_unknown} {fresh} {today}"
-    )
+    return f"{standing(issuer, now)} {issuer.missing_unknown} {fresh} {day_in_japan(now)}"
 
 
 async def tell_projected(connection: Connection, changes: Sequence[Changes], now: datetime) -> None:
@@ -69,30 +82,38 @@ async def tell(connection: Connection, documents: Sequence[Watched], now: dateti
     await connection.execute(sql.POINT, *named)
     rows = await connection.fetch(sql.TOLD, *named)
     found = await look_up(connection, [(row["log"], row["document"]) for row in rows])
-    today = day_in_japan(now)
-    told: list[tuple[str, int, tuple[object, ...]]] = []
-    for row, (document, issuer) in zip(rows, found, strict=True):
-        answer = decide(document, issuer, max_age=_ANY_AGE, now=now, on=today)
-        if answer.status != row["told"]:
-            kind = "snapshot" if row["told"] is None else "status"
-            change = (
-                row["watch"],
-                kind,
-                row["reference"],
-                row["log"],
-                answer.status,
-                answer.reason,
-                issuer.fresh_as_of,
-            )
-            told.append((row["log"], -1 if document is None else document.certificate.last_position, change))
-    await write(connection, [change for *_, change in sorted(told, key=lambda each: each[:2])], now)
-    views = {row["log"]: view_of(issuer, today) for row, (_, issuer) in zip(rows, found, strict=True)}
-    strange = sorted(log for log, view in views.items() if view != settled.get(log))
+    issuers = {row["log"]: issuer for row, (_, issuer) in zip(rows, found, strict=True)}
+    await write(connection, [*_of_issuers(rows, issuers, now), *_of_documents(rows, found, now)], now)
+    strange = sorted(log for log, issuer in issuers.items() if view_of(issuer, now) != settled.get(log))
     if strange:  # should the view that the others were settled under come back, all must be looked at again
         await connection.execute(sql.UNSETTLE, strange)
 
 
-async def write(connection: Connection, changes: Sequence[tuple[object, ...]], now: datetime) -> None:
+def _of_issuers(rows: Sequence[Record], issuers: Mapping[str, IssuerView], now: datetime) -> list[News]:
+    """Return what is new of the issuers themselves, for each watch with one of the documents."""
+    told = {(row["watch"], row["log"]): row["standing"] for row in rows}
+    return [
+        News(watch, "issuer", None, log, stands, None, issuers[log].fresh_as_of)
+        for (watch, log), before in told.items()
+        if (stands := standing(issuers[log], now)) != before
+    ]
+
+
+def _of_documents(rows: Sequence[Record], found: Sequence[Found], now: datetime) -> list[News]:
+    """Return what is new of the documents, by issuer and in the order of their logs."""
+    today = day_in_japan(now)
+    told: list[tuple[str, int, News]] = []
+    for row, (document, issuer) in zip(rows, found, strict=True):
+        answer = decide(document, issuer, max_age=_ANY_AGE, now=now, on=today)
+        if answer.status != row["told"]:
+            kind = "snapshot" if row["told"] is None else "status"
+            named = (row["watch"], kind, row["reference"], row["log"])
+            news = News(*named, answer.status, answer.reason, issuer.fresh_as_of)
+            told.append((row["log"], -1 if document is None else document.certificate.last_position, news))
+    return [news for *_, news in sorted(told, key=lambda each: each[:2])]
+
+
+async def write(connection: Connection, changes: Sequence[News], now: datetime) -> None:
     """Keep changes, numbered in their order; their watches are locked."""
     if changes:
         await connection.execute(sql.TELL, *columns(changes), now)

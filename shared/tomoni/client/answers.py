@@ -93,13 +93,16 @@ class WatchItem(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Change(msgspec.Struct, frozen=True, kw_only=True):
-    """A change of a watched document: its number in the watch, its kind, and what would be answered now."""
+    """A change of a watched document or of its issuer: its number in the watch, its kind, and what holds now."""
 
     id: Annotated[int, Meta(ge=0)]
     event: str
-    """`snapshot` (the state when the document was first watched), `status` or `removed`."""
-    reference: str
+    """Of a document `snapshot` (the state when it was first watched), `status` or `removed`; or `issuer`."""
+    reference: str | None = None
+    """None with `issuer`."""
     issuer: str
+    state: str | None = None
+    """With `issuer`: how it stands, in the words of completeness. One that nothing was said of is `live`."""
     status: str | None = None
     reason: str | None = None
     fresh_as_of: datetime | None = None

@@ -19,7 +19,7 @@ SILENCE_SECONDS: Final = 45.0
 """A feed that says nothing for so long, not even that it is there (every 15 s), is taken as broken."""
 _FIRST_PAUSE: Final = 0.5
 _LONGEST_PAUSE: Final = 30.0
-_CHANGES: Final = frozenset({"snapshot", "status", "removed"})
+_CHANGES: Final = frozenset({"snapshot", "status", "removed", "issuer"})
 
 
 async def follow(
