@@ -302,37 +302,6 @@ async def test_lookups_are_limited_for_each_client_and_the_answer_says_when_to_c
     assert (await desk.post("/v1/status/batch", documents, subject="third")).status_code == 429
 
 
-def words_and_numbers(value):
-    """Return the keys, and the numbers, of whatever an answer holds."""
-    if isinstance(value, dict):
-        parts = [words_and_numbers(each) for each in value.values()]
-    elif isinstance(value, list):
-        parts = [words_and_numbers(each) for each in value]
-    else:
-        return set(), {value} if isinstance(value, int | float) and not isinstance(value, bool) else set()
-    keys = set(value) if isinstance(value, dict) else set()
-    return keys.union(*(words for words, _ in parts)), set().union(*(numbers for _, numbers in parts))
-
-
-async def test_no_answer_metric_or_path_to_others_holds_a_size_or_a_position(desk, shibuya, setagaya):
-    for _ in range(17):
-        _, handle = shibuya.issue()
-    setagaya.declare(shibuya.code)
-    await desk.hear(shibuya, setagaya)
-    answers = [
-        await desk.status(shibuya, handle),
-        await desk.recognition(shibuya, handle, setagaya),
-        (await desk.get("/v1/arrangements?receiver=131121", "verifier")).json(),
-        (await desk.get("/v1/jurisdictions", "verifier")).json(),
-    ]
-    words, numbers = words_and_numbers(answers)
-    assert words.isdisjoint({"position", "first_position", "last_position", "size", "entries", "log_key"})
-    assert numbers == set()
-    metrics = (await desk.client.get("/metrics")).text
-    assert "131130" not in metrics
-    assert handle not in metrics
-
-
 async def test_ready_tests_a_write_and_a_proof(desk, shibuya):
     shibuya.issue()
     await desk.hear(shibuya)

@@ -7,20 +7,11 @@ from datetime import timedelta
 import pytest
 
 from tests.federation.towns import NOW
-from tests.federation.watching import Watcher, events, served, take
+from tests.federation.watching import MANY, Watcher, events, served, take
 from tests.transport.hubs import eventually
 from tomoni_federation.watches import feed as feeding
 from tomoni_federation.watches import sql
 from tomoni_federation.watches.settling import Settler
-
-MANY = """
-WITH made AS (
-    INSERT INTO watch.change (watch, number, kind, reference, log, status, at)
-    SELECT $1, w.last + n, 'status', 'case-' || n, '131130', 'valid', now()
-    FROM watch.watch w, generate_series(1, $2::integer) AS n WHERE w.id = $1
-)
-UPDATE watch.watch SET last = last + $2 WHERE id = $1
-"""
 
 
 @pytest.fixture

@@ -9,6 +9,16 @@ import msgspec
 from tomoni.processes import free_port
 from tomoni.server import _serve_until
 
+MANY = """
+WITH made AS (
+    INSERT INTO watch.change (watch, number, kind, reference, log, status, at)
+    SELECT $1, w.last + n, 'status', 'case-' || n, '131130', 'valid', now()
+    FROM watch.watch w, generate_series(1, $2::integer) AS n WHERE w.id = $1
+)
+UPDATE watch.watch SET last = last + $2 WHERE id = $1
+"""
+"""So many changes of a watch, made up."""
+
 
 class Watcher:
     """One token's subject, with a watch; `scope` and `bound` say what its token may do."""

@@ -46,7 +46,6 @@ log = structlog.get_logger()
 
 DROPPED: Final = Counter("tomoni_federation_junk_messages_total", "Messages nobody entitled could have sent")
 MISMATCHES: Final = Counter("tomoni_federation_root_mismatches_total", "Unproven suffixes discarded for a wrong root")
-PROVEN: Final = Counter("tomoni_federation_proven_entries_total", "Entries proven and kept")
 CONTRADICTIONS: Final = Counter("tomoni_federation_contradictions_total", "Logs caught contradicting themselves")
 
 
@@ -300,7 +299,6 @@ def _report(
         if one.mismatches:
             MISMATCHES.inc(one.mismatches)
             log.error("root_mismatch", code=one.code, position=one.range.size)
-    PROVEN.inc(proven)
     if dropped:
         DROPPED.inc(dropped)
         log.warning("junk_dropped", count=dropped)

@@ -31,7 +31,6 @@ log = structlog.get_logger()
 BUDGET = 10_000
 """Entries taken in one transaction."""
 
-PROJECTED = Counter("tomoni_federation_projected_entries_total", "Entries projected into the read model")
 STOPS = Counter("tomoni_federation_stops_total", "Times a log was stopped by one of its own entries; each is an alarm")
 
 
@@ -96,7 +95,6 @@ class Projector:
             change.log: change.fault for change in changes if change.fault is not None and change.fault.illegal
         }
         _report(changes)
-        PROJECTED.inc(count)
         await self._accuse()
         return count + late
 
