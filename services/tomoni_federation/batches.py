@@ -8,21 +8,24 @@ As JSON they are the one list of the body, and what they share stands beside it.
 they share stands in the query: it is no secret, and handles are in no query.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any, ClassVar, Final, Generic, TypeVar
 from urllib.parse import parse_qsl
 
 import msgspec
-from litestar import Response
+from litestar import Response, post
+from litestar.handlers import HTTPRouteHandler
 from litestar.typing import FieldDefinition
 from msgspec import Meta
 
+from tomoni.documentation import Spoken, answered, problems, speaks
 from tomoni.documents import HandleError
 from tomoni.media import JSON, NDJSON, sent, wants
 from tomoni.problems import Problem, mistyped
 from tomoni.strict_json import StrictJson, malformed, read_body
-from tomoni_federation.interface import AnyRequest
+from tomoni_federation.interface import ASKING, Answering, AnyRequest, Described, require_within_reach
+from tomoni_federation.status.api import Purpose
 
 MOST: Final = 1_000
 """Questions of one request."""
@@ -30,16 +33,21 @@ MOST_BYTES: Final = 262_144
 """Bytes of such a request: a thousand questions with everything that can be said in them."""
 MOST_LINE_BYTES: Final = 1_024
 
-S = TypeVar("S", bound=msgspec.Struct)
+S = TypeVar("S", bound="ForPurpose")
 T = TypeVar("T")
 K = TypeVar("K")
-A = TypeVar("A")
 
 Items = Annotated[tuple[msgspec.Raw, ...], Meta(min_length=1, max_length=MOST)]
 """The questions of a body, not looked into yet: one that is wrong must not spoil the others."""
 
 _encoder: Final = msgspec.json.Encoder()
 _TOO_MANY: Final = f"Send between 1 and {MOST} lines, a question each."
+
+
+class ForPurpose(Described, frozen=True, kw_only=True):
+    """What all questions share: what the answers are for."""
+
+    purpose: Purpose
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,9 +66,9 @@ class BatchBody(StrictJson[Any]):
 
     described: ClassVar[type[msgspec.Struct]]
     """The whole body, for the interface description."""
-    read: ClassVar[type[msgspec.Struct]]
+    read: ClassVar[type[ForPurpose]]
     """The whole body, for reading: its `questions` are `Items`."""
-    shared: ClassVar[type[msgspec.Struct]]
+    shared: ClassVar[type[ForPurpose]]
     """What the questions share."""
     question: ClassVar[type[msgspec.Struct]]
 
@@ -70,7 +78,7 @@ class BatchBody(StrictJson[Any]):
         described = FieldDefinition.from_annotation(cls.described, kwarg_definition=field_definition.kwarg_definition)
         return schema_creator.for_field_definition(described)
 
-    def decode_bytes(self, value: bytes) -> Batch[msgspec.Struct, msgspec.Struct]:
+    def decode_bytes(self, value: bytes) -> Batch[ForPurpose, msgspec.Struct]:
         """Return the questions; raise Problem where the body as a whole is none."""
         scope = self.asgi_connection.scope
         kind = sent(scope["headers"])
@@ -87,42 +95,60 @@ class BatchBody(StrictJson[Any]):
         return tuple(_read(item, self.question) for item in items)
 
 
-def each(questions: Iterable[T | Problem], prepare: Callable[[T], K]) -> list[K | Problem]:
-    """Prepare question by question; where one cannot be answered its problem stands in its place."""
-
-    def one(question: T | Problem) -> K | Problem:
-        if isinstance(question, Problem):
-            return question
-        try:
-            return prepare(question)
-        except Problem as problem:
-            return problem
-        except HandleError as error:
-            return mistyped(error)
-
-    return [one(question) for question in questions]
-
-
-def prepared(places: Iterable[K | Problem]) -> list[K]:
-    """Return those that can be answered."""
-    return [place for place in places if not isinstance(place, Problem)]
+def ask_many(
+    path: str, body: type[BatchBody], lines: Spoken, answers: type[object], given: object
+) -> Callable[[Any], HTTPRouteHandler]:
+    """Return the decorator of a route that takes many questions; `lines` describes it in NDJSON, `given` an answer."""
+    return post(
+        path,
+        tags=["answers"],
+        dto=body,
+        return_dto=None,
+        status_code=200,
+        opt=ASKING,
+        request_max_body_size=MOST_BYTES,
+        operation_class=speaks(lines),
+        responses=answered(200, answers, given)
+        | problems("purpose-unknown", "too-many-requests", "unsupported-media-type"),
+    )
 
 
-def fill(places: Iterable[K | Problem], answers: Iterable[A]) -> list[A | msgspec.Struct]:
-    """Return the answers in the places of their questions, and the problems in theirs."""
-    given = iter(answers)
-    return [place.details() if isinstance(place, Problem) else next(given) for place in places]
+async def answer_each(
+    request: AnyRequest,
+    answering: Answering,
+    batch: Batch[S, T],
+    prepare: Callable[[T], K],
+    answer: Callable[[list[K]], Awaitable[Iterable[object]]],
+) -> Response[bytes]:
+    """Prepare question by question, and answer those that can be answered all at once; each counts as one lookup.
 
-
-def respond(request: AnyRequest, answers: Sequence[object]) -> Response[bytes]:
-    """Return answers as the caller wants them, JSON or NDJSON; nobody on the way may keep them."""
+    Where one cannot be answered its problem stands in its place. Answers come as the caller wants them, JSON or NDJSON,
+    and nobody on the way may keep them. Raises Problem where the whole cannot be answered.
+    """
+    answering.limit.take(request.user.subject, len(batch.questions))
+    require_within_reach(request.user, set())
+    answering.max_age(batch.shared.purpose)
+    places = [_prepared(one, prepare) for one in batch.questions]
+    answers = iter(await answer([place for place in places if not isinstance(place, Problem)]))
+    filled = [place.details() if isinstance(place, Problem) else next(answers) for place in places]
     lines = wants(request.scope["headers"], NDJSON)
     return Response(
-        _encoder.encode_lines(answers) if lines else _encoder.encode({"answers": answers}),
+        _encoder.encode_lines(filled) if lines else _encoder.encode({"answers": filled}),
         status_code=200,
         media_type=NDJSON if lines else JSON,
         headers={"Cache-Control": "no-store"},
     )
+
+
+def _prepared(question: T | Problem, prepare: Callable[[T], K]) -> K | Problem:
+    if isinstance(question, Problem):
+        return question
+    try:
+        return prepare(question)
+    except Problem as problem:
+        return problem
+    except HandleError as error:
+        return mistyped(error)
 
 
 def _lines(body: bytes) -> list[bytes]:

@@ -8,7 +8,7 @@ from typing import Any, Final
 import msgspec
 from litestar import Request
 
-from tomoni.auth import Principal
+from tomoni.auth import Principal, requires
 from tomoni.database import Pool
 from tomoni.documents import document_hash
 from tomoni.jurisdictions import Jurisdiction, JurisdictionError, by_code
@@ -38,6 +38,9 @@ register(
 )
 
 AnyRequest = Request[Principal, Any, Any]
+
+ASKING: Final = requires("verifier", "clerk", "supervisor", "aggregator", "auditor")
+"""The `opt` of routes that answer questions about documents."""
 
 
 @dataclass(frozen=True, kw_only=True)

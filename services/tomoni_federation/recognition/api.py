@@ -12,7 +12,7 @@ from tomoni.media import JOSE, wants
 from tomoni.problems import Problem
 from tomoni.statements import Asked
 from tomoni.strict_json import StrictJson
-from tomoni_federation.interface import Answering, AnyRequest, jurisdiction
+from tomoni_federation.interface import ASKING, Answering, AnyRequest, jurisdiction
 from tomoni_federation.recognition.answer import answer_question
 from tomoni_federation.recognition.arrangements import Arrangement
 from tomoni_federation.recognition.bodies import (
@@ -32,7 +32,6 @@ from tomoni_federation.status.api import QUESTION_PROBLEMS, respond
 PAGE: Final = 100
 
 
-_ASKING = requires("verifier", "clerk", "supervisor", "aggregator", "auditor")
 _READING = requires("verifier", "clerk", "supervisor", "aggregator", "auditor", "secretariat")
 _LEARNING = requires(*SCOPES)
 
@@ -45,7 +44,7 @@ def recognition_routes(answering: Answering) -> Router:
         dto=StrictJson[RecognitionQuestion],
         return_dto=None,
         status_code=200,
-        opt=_ASKING,
+        opt=ASKING,
         operation_class=speaks(STATEMENT),
         responses=answered(200, RecognitionAnswer, RECOGNISED)
         | problems("day-too-far-ahead", "time-to-come", *QUESTION_PROBLEMS),

@@ -5,21 +5,21 @@ from datetime import date
 from typing import Annotated, Final
 
 import msgspec
-from litestar import Response, post
+from litestar import Response
 from litestar.handlers import HTTPRouteHandler
 from litestar.params import Body
 from msgspec import Meta
 
-from tomoni.documentation import Spoken, answered, example, problems, speaks
+from tomoni.documentation import Spoken, example
 from tomoni.events.types import Code, Service
 from tomoni.media import NDJSON
 from tomoni.problems import Problem, ProblemDetails
-from tomoni_federation.batches import MOST, MOST_BYTES, Batch, BatchBody, Items, each, fill, prepared, respond
-from tomoni_federation.interface import Answering, AnyRequest, Described, require_within_reach
+from tomoni_federation.batches import MOST, Batch, BatchBody, ForPurpose, Items, answer_each, ask_many
+from tomoni_federation.interface import Answering, AnyRequest, Described
 from tomoni_federation.recognition.answer import Asked, conclude, prepare
 from tomoni_federation.recognition.bodies import RECOGNISED, RecognitionAnswer, RecognitionQuestion
 from tomoni_federation.recognition.query import read
-from tomoni_federation.status.api import ASKING, BATCH_PROBLEMS, Handle, Purpose
+from tomoni_federation.status.api import Handle
 from tomoni_federation.status.batch import NO_SUCH_TOWN
 
 
@@ -33,10 +33,9 @@ class OneQuestion(Described, frozen=True, kw_only=True):
     on: date | None = None
 
 
-class Shared(Described, frozen=True, kw_only=True):
+class Shared(ForPurpose, frozen=True, kw_only=True):
     """What the questions share: the purpose always, the receiver, the service and the day where they do not say."""
 
-    purpose: Purpose
     receiver: Code | None = None
     service: Service | None = None
     on: date | None = None
@@ -92,17 +91,7 @@ _LINES: Final = Spoken(
 def recognition_batch(answering: Answering) -> HTTPRouteHandler:
     """Return the route."""
 
-    @post(
-        "/v1/recognition/batch",
-        tags=["answers"],
-        dto=_Body,
-        return_dto=None,
-        status_code=200,
-        opt=ASKING,
-        request_max_body_size=MOST_BYTES,
-        operation_class=speaks(_LINES),
-        responses=answered(200, RecognitionAnswers, ANSWERS) | problems(*BATCH_PROBLEMS),
-    )
+    @ask_many("/v1/recognition/batch", _Body, _LINES, RecognitionAnswers, ANSWERS)
     async def recognitions(
         request: AnyRequest,
         data: Annotated[
@@ -113,20 +102,16 @@ def recognition_batch(answering: Answering) -> HTTPRouteHandler:
 
         Each counts as one lookup. As NDJSON each line is a question and each line of the answer an answer, in order.
         """
-        principal = request.user
-        answering.limit.take(principal.subject, len(data.questions))
-        require_within_reach(principal, set())
-        answering.max_age(data.shared.purpose)
         now = answering.clock()
 
         def ready(one: OneQuestion) -> Asked:
-            return prepare(answering, _whole(one, data.shared), principal, now)
+            return prepare(answering, _whole(one, data.shared), request.user, now)
 
-        places = each(data.questions, ready)
-        asked = prepared(places)
-        known = await read(answering.pool, [one.wanted for one in asked])
-        answers = [conclude(*each_of) for each_of in zip(asked, known, strict=True)]
-        return respond(request, fill(places, answers))
+        async def answer(asked: list[Asked]) -> list[RecognitionAnswer]:
+            known = await read(answering.pool, [one.wanted for one in asked])
+            return [conclude(*each) for each in zip(asked, known, strict=True)]
+
+        return await answer_each(request, answering, data, ready, answer)
 
     return recognitions
 

@@ -8,7 +8,6 @@ from litestar import Response, Router, post
 from litestar.params import Body
 from msgspec import Meta
 
-from tomoni.auth import requires
 from tomoni.documentation import answered, example, problems, speaks
 from tomoni.documents import document_hash
 from tomoni.events.types import Code
@@ -17,6 +16,7 @@ from tomoni.statements import Asked
 from tomoni.strict_json import StrictJson
 from tomoni.times import day_in_japan
 from tomoni_federation.interface import (
+    ASKING,
     Answering,
     AnyRequest,
     Described,
@@ -81,13 +81,10 @@ QUESTION_PROBLEMS: Final = (
     "unsupported-media-type",
 )
 """What every question about a document may be answered."""
-BATCH_PROBLEMS: Final = ("purpose-unknown", "too-many-requests", "unsupported-media-type")
-"""What many questions may be answered as a whole."""
 
 QUESTION: Final = StatusQuestion(issuer="131130", handle="0000-0000-0000-0000-00", purpose="counter")
 VALID: Final = StatusAnswer(status="valid", fresh_as_of=datetime(2026, 11, 23, 3, 0, tzinfo=UTC))
 
-ASKING = requires("verifier", "clerk", "supervisor", "aggregator", "auditor")
 _encoder = msgspec.json.Encoder()
 
 

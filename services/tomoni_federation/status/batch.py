@@ -4,17 +4,17 @@ from dataclasses import dataclass
 from typing import Annotated, Final
 
 import msgspec
-from litestar import Response, post
+from litestar import Response
 from litestar.handlers import HTTPRouteHandler
 from litestar.params import Body
 from msgspec import Meta
 
-from tomoni.documentation import Spoken, answered, example, problems, speaks
+from tomoni.documentation import Spoken, example
 from tomoni.events.types import Code
 from tomoni.media import NDJSON
 from tomoni.problems import Problem, ProblemDetails
 from tomoni.times import day_in_japan
-from tomoni_federation.batches import MOST, MOST_BYTES, Batch, BatchBody, Items, each, fill, prepared, respond
+from tomoni_federation.batches import MOST, Batch, BatchBody, ForPurpose, Items, answer_each, ask_many
 from tomoni_federation.interface import (
     Answering,
     AnyRequest,
@@ -23,7 +23,7 @@ from tomoni_federation.interface import (
     require_within_reach,
     sees_details,
 )
-from tomoni_federation.status.api import ASKING, BATCH_PROBLEMS, VALID, Handle, Purpose, StatusAnswer, to_body
+from tomoni_federation.status.api import VALID, Handle, StatusAnswer, to_body
 from tomoni_federation.status.decision import decide
 from tomoni_federation.status.query import Key, look_up
 
@@ -35,19 +35,13 @@ class NamedDocument(Described, frozen=True, kw_only=True):
     handle: Handle
 
 
-class Shared(Described, frozen=True, kw_only=True):
-    """What the questions share."""
-
-    purpose: Purpose
-
-
-class StatusQuestions(Shared, frozen=True, kw_only=True):
+class StatusQuestions(ForPurpose, frozen=True, kw_only=True):
     """Up to a thousand documents, for one purpose."""
 
     documents: Annotated[tuple[NamedDocument, ...], Meta(min_length=1, max_length=MOST)]
 
 
-class _Read(Shared, frozen=True, kw_only=True):
+class _Read(ForPurpose, frozen=True, kw_only=True):
     questions: Items = msgspec.field(name="documents")
 
 
@@ -61,7 +55,7 @@ class StatusAnswers:
 class _Body(BatchBody):
     described = StatusQuestions
     read = _Read
-    shared = Shared
+    shared = ForPurpose
     question = NamedDocument
 
 
@@ -85,45 +79,32 @@ _LINES: Final = Spoken(
 def status_batch(answering: Answering) -> HTTPRouteHandler:
     """Return the route."""
 
-    @post(
-        "/v1/status/batch",
-        tags=["answers"],
-        dto=_Body,
-        return_dto=None,
-        status_code=200,
-        opt=ASKING,
-        request_max_body_size=MOST_BYTES,
-        operation_class=speaks(_LINES),
-        responses=answered(200, StatusAnswers, ANSWERS) | problems(*BATCH_PROBLEMS),
-    )
+    @ask_many("/v1/status/batch", _Body, _LINES, StatusAnswers, ANSWERS)
     async def statuses(
         request: AnyRequest,
         data: Annotated[
-            Batch[Shared, NamedDocument], Body(examples=[example(QUESTIONS, "Two documents, one of them of nowhere")])
+            Batch[ForPurpose, NamedDocument],
+            Body(examples=[example(QUESTIONS, "Two documents, one of them of nowhere")]),
         ],
     ) -> Response[bytes]:
         """Say of each of up to a thousand documents whether it counts; one that cannot be answered spoils no other.
 
         Each counts as one lookup. As NDJSON each line is a document and each line of the answer an answer, in order.
         """
-        principal = request.user
-        answering.limit.take(principal.subject, len(data.questions))
-        require_within_reach(principal, set())
-        max_age = answering.max_age(data.shared.purpose)
 
         def prepare(one: NamedDocument) -> tuple[Key, bool]:
-            require_within_reach(principal, {one.issuer})
-            return document_key(one.issuer, one.handle), sees_details(principal, one.issuer)
+            require_within_reach(request.user, {one.issuer})
+            return document_key(one.issuer, one.handle), sees_details(request.user, one.issuer)
 
-        places = each(data.questions, prepare)
-        asked = prepared(places)
-        found = await look_up(answering.pool, [key for key, _ in asked])
-        now = answering.clock()
-        today = day_in_japan(now)
-        answers = [
-            to_body(decide(document, issuer, max_age=max_age, now=now, on=today), document if detailed else None)
-            for (document, issuer), (_, detailed) in zip(found, asked, strict=True)
-        ]
-        return respond(request, fill(places, answers))
+        async def answer(asked: list[tuple[Key, bool]]) -> list[StatusAnswer]:
+            found = await look_up(answering.pool, [key for key, _ in asked])
+            max_age, now = answering.max_age(data.shared.purpose), answering.clock()
+            today = day_in_japan(now)
+            return [
+                to_body(decide(document, issuer, max_age=max_age, now=now, on=today), document if detailed else None)
+                for (document, issuer), (_, detailed) in zip(found, asked, strict=True)
+            ]
+
+        return await answer_each(request, answering, data, prepare, answer)
 
     return statuses
