@@ -60,11 +60,15 @@ class EmbeddedPostgres:
     Layout: `data/`, `run/` (the socket), `log`, `password` and, where the wheel lies closed to `nobody`, `software/`.
     """
 
-    def __init__(self, folder: Path, *, port: int | None = None) -> None:
-        """Prepare a cluster under `folder`; with `port`, it also listens on 127.0.0.1 (0 picks a free port)."""
+    def __init__(self, folder: Path, *, port: int | None = None, durable: bool = True) -> None:
+        """Prepare a cluster under `folder`; with `port`, it also listens on 127.0.0.1 (0 picks a free port).
+
+        One that is not `durable` syncs nothing to the disk: it outlives its processes' end, and no power cut.
+        """
         self.folder = folder.absolute()
         self.port = free_port() if port == 0 else port
         self._any_port = port == 0
+        self._durable = durable
         self.server_pid = 0
         self._account = pwd.getpwnam("nobody") if os.geteuid() == 0 else None
         self._guardian: subprocess.Popen[str] | None = None
@@ -198,6 +202,7 @@ class EmbeddedPostgres:
             "max_connections": "200",
             "shared_buffers": "128MB",
             "max_wal_size": "2GB",
+            "fsync": "on" if self._durable else "off",
             "logging_collector": "off",
             "log_min_error_statement": "panic",  # a statement's text may hold what must not stand in a log
             "log_parameter_max_length": "0",
