@@ -13,8 +13,6 @@ from tomoni.documents import new_handle, print_handle
 from tomoni.eventlog import EventReader
 from tomoni.events import decode_event
 from tomoni.events import federation as f
-from tomoni_federation.projections import sql
-from tomoni_federation.status.query import LOOKUP
 
 
 async def test_a_life_from_oath_to_replacement_and_end(desk, shibuya):
@@ -321,34 +319,6 @@ async def test_one_log_that_does_not_prove_is_an_alarm_and_the_others_are_served
     with structlog.testing.capture_logs() as lines:
         assert (await desk.client.get("/health/ready")).status_code == 200
     assert [line["code"] for line in lines if line["event"] == "log_does_not_prove"] == ["131130"]
-
-
-FILL = """
-INSERT INTO projection.certificate (log, certificate, version, kind, document, certified_on, unknown, first_position,
-    last_position)
-SELECT '131130', gen_random_uuid(), 1, 'partnership', sha256(n::text::bytea), '2026-04-01', false, n, n
-FROM generate_series(1, 20000) AS n
-"""
-HOT = {"document": LOOKUP, "certificates to change": sql.CERTIFICATES, "documents to make": sql.DOCUMENTS}
-
-
-@pytest.mark.parametrize("name", sorted(HOT))
-async def test_hot_reads_go_by_index_however_many_keys_are_asked_for(desk, shibuya, name):
-    await desk.federation.as_owner(FILL)
-    await desk.federation.as_owner(
-        "INSERT INTO projection.document SELECT log, document, certificate FROM projection.certificate"
-    )
-    await desk.federation.as_owner("ANALYZE projection.certificate; ANALYZE projection.document")
-    keys = {"$3": "array_fill('131130'::text, '{1000}')", "$4": "array_fill('\\xab'::bytea, '{1000}')"}
-    keys |= {"$1": "'registry'", "$2": "1"} if name == "document" else {"$1": keys["$3"]}
-    keys.setdefault("$2", "array_fill(gen_random_uuid(), '{1000}')" if "certificates" in name else keys["$4"])
-    query = HOT[name]
-    for key, value in keys.items():
-        query = query.replace(f"{key}::", f"({value})::").replace(key, value)
-    plan = "\n".join(row[0] for row in await desk.federation.pool.fetch("EXPLAIN " + query))
-    assert "Seq Scan on document" not in plan
-    assert "Seq Scan on certificate" not in plan
-    assert "Index" in plan
 
 
 async def admission(code, **keys):

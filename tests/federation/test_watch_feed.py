@@ -10,7 +10,6 @@ from tests.federation.towns import NOW
 from tests.federation.watching import MANY, Watcher, events, served, take
 from tests.transport.hubs import eventually
 from tomoni_federation.watches import feed as feeding
-from tomoni_federation.watches import sql
 from tomoni_federation.watches.settling import Settler
 
 
@@ -225,35 +224,3 @@ async def test_a_reader_that_reads_nothing_costs_itself_and_nobody_else(desk, wa
             assert stuck in feed._followers
             assert stuck.after < changes, "what it does not take is not read"
         await eventually(lambda: not feed._followers)
-
-
-async def test_the_hot_reads_use_indexes_with_twenty_thousand_documents(desk, watcher):
-    pool = desk.federation.pool
-    await pool.execute(
-        """INSERT INTO watch.document (watch, reference, log, document, certificate, told, last)
-        SELECT $1, 'case-' || n, '131130', sha256(n::text::bytea), gen_random_uuid(), 'valid', n
-        FROM generate_series(1, 20000) AS n""",
-        watcher.id,
-    )
-    await pool.execute(MANY, watcher.id, 20_000)
-    await pool.execute(
-        "INSERT INTO watch.standing SELECT $1, 'log-' || n, 'silent', n FROM generate_series(1, 20000) AS n", watcher.id
-    )
-    await desk.federation.as_owner("VACUUM ANALYZE watch.document, watch.change, watch.watch, watch.issuer")
-    await desk.federation.as_owner("VACUUM ANALYZE watch.standing")
-    rows = await pool.fetch("SELECT watch, reference, log, document, certificate FROM watch.document LIMIT 1000")
-    ids, references_, logs, documents, certificates = (list(column) for column in zip(*rows, strict=True))
-    reads = [
-        (sql.CHANGES, watcher.id, "watcher", None, 10_000, 200),
-        (sql.AFFECTED, logs, certificates, logs, documents),
-        (sql.TOLD, ids, references_),
-        (sql.WATCHED, ["131130", "131121"]),
-        (sql.PAGE_OF_ISSUER, "131130", documents[0], ids[0], 1_000),
-    ]
-    async with pool.acquire() as connection, connection.transaction():
-        await connection.execute("SET LOCAL plan_cache_mode = force_generic_plan")
-        for read, *arguments in reads:
-            plan = "\n".join(row[0] for row in await connection.fetch(f"EXPLAIN {read}", *arguments))
-            assert "Seq Scan on document" not in plan, plan
-            assert "Seq Scan on change" not in plan, plan
-            assert "Seq Scan on standing" not in plan, plan

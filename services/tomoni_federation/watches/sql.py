@@ -26,16 +26,24 @@ CROSS JOIN LATERAL (
 
 LOCK_WATCHES: Final = "SELECT id FROM watch.watch WHERE id = ANY($1::uuid[]) ORDER BY id FOR UPDATE"
 
-POINT: Final = """
-UPDATE watch.document d SET certificate = p.certificate
-FROM unnest($1::uuid[], $2::text[]) AS w (watch, reference)
-JOIN watch.document k ON k.watch = w.watch AND k.reference = w.reference
-JOIN LATERAL (
-    SELECT certificate FROM projection.document WHERE log = k.log AND document = k.document LIMIT 1
-) AS p ON p.certificate IS DISTINCT FROM k.certificate
-WHERE d.watch = k.watch AND d.reference = k.reference
+WHOSE: Final = """
+SELECT w.watch, w.reference, p.certificate FROM unnest($1::uuid[], $2::text[]) AS w (watch, reference)
+CROSS JOIN LATERAL (
+    SELECT log, document, certificate FROM watch.document k
+    WHERE k.watch = w.watch AND k.reference = w.reference LIMIT 1
+) AS d
+CROSS JOIN LATERAL (
+    SELECT certificate FROM projection.document k WHERE k.log = d.log AND k.document = d.document LIMIT 1
+) AS p
+WHERE p.certificate IS DISTINCT FROM d.certificate
 """
-"""Remember whose documents they are: what is revoked is a certificate."""
+
+POINT: Final = """
+UPDATE watch.document d SET certificate = n.certificate
+FROM unnest($1::uuid[], $2::text[], $3::uuid[]) AS n (watch, reference, certificate)
+WHERE d.watch = n.watch AND d.reference = n.reference
+"""
+"""Remember whose documents they are: what is revoked is a certificate. Few of them are new, mostly none."""
 
 TOLD: Final = """
 SELECT d.watch, d.reference, d.log, d.document, d.told, coalesce(s.told, 'live') AS standing

@@ -15,7 +15,7 @@ from asyncpg import Record
 
 from tomoni.database import Connection
 from tomoni.times import day_in_japan
-from tomoni_federation.bulk import columns
+from tomoni_federation.bulk import columns, execute_many
 from tomoni_federation.projections.fold import Changes
 from tomoni_federation.status.decision import IssuerView, Reason, Status, decide
 from tomoni_federation.status.query import Found, look_up
@@ -79,7 +79,7 @@ async def tell(connection: Connection, documents: Sequence[Watched], now: dateti
     logs = sorted({one.log for one in documents})
     settled = {row["log"]: row["view"] for row in await connection.fetch(sql.LOCK_ISSUERS, logs)}
     named = columns([(one.watch, one.reference) for one in documents])
-    await connection.execute(sql.POINT, *named)
+    await execute_many(connection, sql.POINT, [tuple(row) for row in await connection.fetch(sql.WHOSE, *named)])
     rows = await connection.fetch(sql.TOLD, *named)
     found = await look_up(connection, [(row["log"], row["document"]) for row in rows])
     issuers = {row["log"]: issuer for row, (_, issuer) in zip(rows, found, strict=True)}
