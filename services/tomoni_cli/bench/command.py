@@ -1,5 +1,6 @@
 """The command `tomoni bench`: which rows to run, at what size, and how to print them."""
 
+import shutil
 import sys
 import tempfile
 from collections.abc import Callable, Coroutine, Mapping
@@ -17,8 +18,9 @@ from tomoni_cli.bench.rows import Row
 
 app = App(name="bench", help="Measure speed against limits taken in the same run.")
 
-RowName = Literal["append", "relay", "verify", "intake", "status"]
+RowName = Literal["append", "relay", "verify", "intake", "status", "batch", "watch", "memory"]
 Run = Callable[[Path, int], Coroutine[None, None, list[Row]]]
+"""Takes a folder of its own, gone afterwards, and a size. What several rows of a run share lies beside the folder."""
 
 MODULES: Mapping[RowName, str] = {
     "append": "tomoni_cli.bench.append",
@@ -26,6 +28,9 @@ MODULES: Mapping[RowName, str] = {
     "verify": "tomoni_cli.bench.verify",
     "intake": "tomoni_cli.bench.intake",
     "status": "tomoni_cli.bench.status",
+    "batch": "tomoni_cli.bench.batch",
+    "watch": "tomoni_cli.bench.watch",
+    "memory": "tomoni_cli.bench.memory",
 }
 
 
@@ -35,15 +40,18 @@ def bench(
     entries: Annotated[int, Parameter(help="Entries, events or documents to work on.")] = 100_000,
     json: Annotated[bool, Parameter(help="Print a JSON array instead of a table.")] = False,
 ) -> None:
-    """Run the named rows, or all: append, relay, verify, intake, status."""
+    """Run the named rows, or all: append, relay, verify, intake, status, batch, watch, memory."""
     logging.configure("bench", "WARNING")
     rows: list[Row] = []
-    for name in names or MODULES:
-        print(f"measuring {name} …", file=sys.stderr)  # noqa: T201  # the command line talks to people
-        run = cast("Run", import_module(MODULES[name]).run)
-        with tempfile.TemporaryDirectory(prefix="tomoni-bench-") as folder:
-            Path(folder).chmod(0o755)  # as root, PostgreSQL runs as `nobody` and must reach its own folder below
-            rows += loop.run(run(Path(folder), entries))
+    with tempfile.TemporaryDirectory(prefix="tomoni-bench-") as whole:
+        Path(whole).chmod(0o755)  # as root, PostgreSQL runs as `nobody` and must reach its own folder below
+        for name in dict.fromkeys(names or MODULES):
+            print(f"measuring {name} …", file=sys.stderr)  # noqa: T201  # the command line talks to people
+            run = cast("Run", import_module(MODULES[name]).run)
+            folder = Path(whole) / name
+            folder.mkdir()
+            rows += loop.run(run(folder, entries))
+            shutil.rmtree(folder)
     if json:
         print(msgspec.json.encode(rows).decode())  # noqa: T201
     else:

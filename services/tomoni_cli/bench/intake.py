@@ -11,15 +11,13 @@ from typing import Final
 
 from tomoni.database import Pool, create_pool
 from tomoni.server import calm_collector
-from tomoni.tlog.checkpoint import Checkpoint, sign_checkpoint
 from tomoni.tlog.cosignature import generate_cosigner
-from tomoni.tlog.merkle import CompactRange, leaf_hashes
 from tomoni.tlog.note import Signer, generate_signer
 from tomoni.transport.consume import RawMessage
 from tomoni.transport.subjects import Kind
 from tomoni_cli.bench import visible
 from tomoni_cli.bench.rows import Row, compare
-from tomoni_cli.bench.samples import FEDERATION, issued_entries
+from tomoni_cli.bench.samples import FEDERATION, SampleLog, issued_entries
 from tomoni_cli.embedded.postgres import EmbeddedPostgres
 from tomoni_federation.intake.receive import Receiver
 from tomoni_federation.intake.work import BATCH
@@ -50,11 +48,6 @@ class Town:
     code: str
     signer: Signer
     entries: list[bytes]
-
-    @property
-    def origin(self) -> str:
-        """The log's name."""
-        return f"{FEDERATION}/{self.code}"
 
 
 async def run(folder: Path, entries: int) -> list[Row]:
@@ -116,13 +109,9 @@ def _batches(towns: Sequence[Town]) -> Iterator[list[RawMessage]]:
 
 
 def _portions(town: Town) -> Iterator[list[RawMessage]]:
-    tree = CompactRange()
+    log = SampleLog(town.code, town.signer)
     for start in range(0, len(town.entries), PORTION):
-        part = town.entries[start : start + PORTION]
-        tree.extend(leaf_hashes(part))
-        note = sign_checkpoint(Checkpoint(town.origin, tree.size, tree.root()), [town.signer])
-        portion = [RawMessage(town.code, Kind.ENTRY, position, data, "") for position, data in enumerate(part, start)]
-        yield [*portion, RawMessage(town.code, Kind.CHECKPOINT, tree.size, note, "")]
+        yield log.portion(town.entries[start : start + PORTION])
 
 
 async def _admit(pool: Pool, towns: Sequence[Town]) -> None:

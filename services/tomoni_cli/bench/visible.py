@@ -7,7 +7,7 @@ import asyncio
 import itertools
 import time
 import uuid
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from pathlib import Path
 from typing import Final
@@ -22,6 +22,7 @@ from tomoni.tlog.cosignature import generate_cosigner
 from tomoni.tlog.note import generate_signer
 from tomoni.transport import events_subject
 from tomoni_cli.bench import visible_parts
+from tomoni_cli.bench.pace import p99, paced
 from tomoni_cli.bench.rows import Row, median_row
 from tomoni_cli.bench.samples import FEDERATION, certificate_subject, issued_entry
 from tomoni_cli.bench.visible_parts import CODE
@@ -73,13 +74,13 @@ class _System:
 
         commands = [_command(next(self._numbers)) for _ in range(count)]
         async with asyncio.TaskGroup() as group:
-            async for number in _paced(count):
+            async for number in paced(count, PER_SECOND):
                 group.create_task(commit(commands[number]))
         async with asyncio.timeout(LOST_SECONDS):
             while len(self._visible_at) <= max(called_at):
                 step = visible_parts.read_step(await self._visible.readuntil())
                 self._visible_at.extend([step.at] * step.count)
-        return _p99([self._visible_at[position] - called for position, called in called_at.items()])
+        return p99([self._visible_at[position] - called for position, called in called_at.items()])
 
 
 @asynccontextmanager
@@ -154,13 +155,13 @@ async def _bare_steps(server: EmbeddedPostgres, hub: EmbeddedNats) -> AsyncGener
 
     async def bare(count: int) -> float:
         times: list[list[float]] = []
-        async for _ in _paced(count):
+        async for _ in paced(count, PER_SECOND):
             marks = [time.perf_counter()]
             for step in (commit, publish, commit):
                 await step()
                 marks.append(time.perf_counter())
             times.append([after - before for before, after in itertools.pairwise(marks)])
-        return sum(_p99(list(step)) for step in zip(*times, strict=True))
+        return sum(p99(list(step)) for step in zip(*times, strict=True))
 
     try:
         yield bare
@@ -169,18 +170,6 @@ async def _bare_steps(server: EmbeddedPostgres, hub: EmbeddedNats) -> AsyncGener
         await connection.close()
 
 
-async def _paced(count: int) -> AsyncIterator[int]:
-    """Yield numbers at the pace; where the taker was slow, at once until it has caught up."""
-    started = time.perf_counter()
-    for number in range(count):
-        await asyncio.sleep(max(0.0, started + number / PER_SECOND - time.perf_counter()))
-        yield number
-
-
 def _command(number: int) -> Append:
     subject = certificate_subject(CODE, number)
     return Append(uuid.uuid4(), (NewEntry(issued_entry(CODE, number), subject, 1),), {subject: 0})
-
-
-def _p99(seconds: list[float]) -> float:
-    return sorted(seconds)[len(seconds) * 99 // 100] * 1000

@@ -91,7 +91,7 @@ async def _relay(parts: Parts, folder: Path) -> None:
     )
     pool = await create_pool(settings.database, max_size=4)
     async with Connection(hub_endpoint(settings)) as connection:
-        _write(Step(0, time.perf_counter()))
+        write_step(Step(0, time.perf_counter()))
         await Relay(settings, pool, connection).run()
 
 
@@ -102,7 +102,7 @@ class _Watched(Projector):
         """Project, and tell how many entries that were."""
         count = await super().step()
         if count:
-            _write(Step(count, time.perf_counter()))
+            write_step(Step(count, time.perf_counter()))
         return count
 
 
@@ -111,12 +111,13 @@ async def _federation(parts: Parts) -> None:
     endpoint = Endpoint(servers=(parts.hub,), name="federation", seed=parts.federation_seed, inbox=FEDERATION_INBOX)
     receiver = Receiver(pool, FEDERATION, Cosigner.parse(parts.receipts_key))
     async with Connection(endpoint) as connection, Sequencer(pool) as sequencer:
-        _write(Step(0, time.perf_counter()))
+        write_step(Step(0, time.perf_counter()))
         office = Office(pool, sequencer, FEDERATION)
         await Work(pool, connection, receiver, _Watched(pool, FEDERATION), office).run()
 
 
-def _write(step: Step) -> None:
+def write_step(step: Step) -> None:
+    """Write a line for the process that started this one."""
     sys.stdout.buffer.write(msgspec.json.encode(step) + b"\n")
     sys.stdout.buffer.flush()
 
