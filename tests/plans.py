@@ -25,6 +25,11 @@ def read_whole(nodes):
     return {f"{node['Schema']}.{node['Relation Name']}" for node in nodes if node["Node Type"] == "Seq Scan"}
 
 
+def compared_pairwise(nodes):
+    """Return the conditions for which every row of one side is compared with every row of the other."""
+    return [node["Join Filter"] for node in nodes if node["Node Type"] == "Nested Loop" and "Join Filter" in node]
+
+
 def _flat(plan):
     yield plan
     for child in plan.get("Plans", []):

@@ -11,25 +11,30 @@ from tomoni_federation.projections.sql import PROJECTION, VERSION
 from tomoni_federation.status.decision import Certificate, Document, IssuerView
 
 LOOKUP: Final = """
-SELECT w.n, w.log, i.state, i.fresh_as_of, i.halted, i.unknown, i.missing_unknown,
-    k.kind, k.certified_on, k.conditional_until, k.confirmed_on, k.effect, k.effective_on,
-    k.unknown AS certificate_unknown, k.first_position, k.last_position, k.document = w.document AS current
+SELECT 0 AS n, o.log, l.state, c.fresh_as_of, c.halted IS NOT NULL AS halted, c.unknown, c.missing_unknown,
+    NULL AS kind, NULL::date AS certified_on, NULL::date AS conditional_until, NULL::date AS confirmed_on,
+    NULL AS effect, NULL::date AS effective_on, NULL::boolean AS certificate_unknown,
+    NULL::bigint AS first_position, NULL::bigint AS last_position, NULL::boolean AS current
+FROM (SELECT DISTINCT log FROM unnest($3::text[]) AS log) AS o
+LEFT JOIN LATERAL (SELECT state FROM mirror.log WHERE log = o.log LIMIT 1) AS l ON true
+LEFT JOIN LATERAL (
+    SELECT fresh_as_of, halted, unknown, missing_unknown FROM projection.cursor
+    WHERE projection = $1 AND version = $2 AND log = o.log LIMIT 1
+) AS c ON true
+UNION ALL
+SELECT w.n, w.log, NULL, NULL, NULL, NULL, NULL, k.kind, k.certified_on, k.conditional_until, k.confirmed_on,
+    k.effect, k.effective_on, k.unknown, k.first_position, k.last_position, k.document = w.document
 FROM unnest($3::text[], $4::bytea[]) WITH ORDINALITY AS w (log, document, n)
-LEFT JOIN (
-    SELECT o.log, l.state, c.fresh_as_of, c.halted IS NOT NULL AS halted, c.unknown, c.missing_unknown
-    FROM (SELECT DISTINCT log FROM unnest($3::text[]) AS log) AS o
-    LEFT JOIN LATERAL (SELECT state FROM mirror.log WHERE log = o.log LIMIT 1) AS l ON true
-    LEFT JOIN LATERAL (
-        SELECT fresh_as_of, halted, unknown, missing_unknown FROM projection.cursor
-        WHERE projection = $1 AND version = $2 AND log = o.log LIMIT 1
-    ) AS c ON true
-) AS i ON i.log = w.log
-LEFT JOIN LATERAL (
+CROSS JOIN LATERAL (
     SELECT certificate FROM projection.document WHERE log = w.log AND document = w.document LIMIT 1
-) AS d ON true
-LEFT JOIN LATERAL (
+) AS d
+CROSS JOIN LATERAL (
     SELECT * FROM projection.certificate WHERE log = w.log AND certificate = d.certificate LIMIT 1
-) AS k ON true
+) AS k
+"""
+"""The issuers, each once (`n` is 0), and the documents that were found, by their place from 1.
+
+Joined to one another they would be compared pair by pair: the plan that is kept expects ten of each.
 """
 
 Key = tuple[str, bytes]
@@ -39,14 +44,12 @@ Found = tuple[Document | None, IssuerView]
 
 async def look_up(connection: Connection | Pool, keys: Sequence[Key]) -> list[Found]:
     """Return for each key what the read model has, all from one snapshot."""
-    issuers, documents = [key[0] for key in keys], [key[1] for key in keys]
-    found: list[Found] = [(None, IssuerView(state=None))] * len(keys)
-    views: dict[str, IssuerView] = {}
-    for row in await connection.fetch(LOOKUP, PROJECTION, VERSION, issuers, documents):
-        view = views.get(row["log"])
-        if view is None:
-            view = views[row["log"]] = _issuer(row)
-        found[row["n"] - 1] = (_document(row), view)
+    rows = await connection.fetch(LOOKUP, PROJECTION, VERSION, [key[0] for key in keys], [key[1] for key in keys])
+    views = {row["log"]: _issuer(row) for row in rows if row["n"] == 0}
+    found: list[Found] = [(None, views[log]) for log, _ in keys]
+    for row in rows:
+        if (place := row["n"]) > 0:
+            found[place - 1] = (_document(row), views[row["log"]])
     return found
 
 
@@ -60,9 +63,7 @@ def _issuer(row: asyncpg.Record) -> IssuerView:
     )
 
 
-def _document(row: asyncpg.Record) -> Document | None:
-    if row["kind"] is None:
-        return None
+def _document(row: asyncpg.Record) -> Document:
     certificate = Certificate(
         kind=row["kind"],
         certified_on=row["certified_on"],
