@@ -37,7 +37,7 @@ def pytest_asyncio_loop_factories(
 
 @pytest.fixture(scope="session")
 def postgres() -> Iterator[EmbeddedPostgres]:
-    """Run one real PostgreSQL for this test process. Tests that stop or kill a server start their own, with fsync on."""
+    """Run one real PostgreSQL for this test process. Tests that stop or kill one start their own, fsync on."""
     folder = Path(tempfile.mkdtemp(prefix="tomoni-pg-"))
     server = EmbeddedPostgres(folder, port=0, durable=False)
     try:

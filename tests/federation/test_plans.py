@@ -74,6 +74,7 @@ INSERT INTO watch.document
 INSERT INTO watch.change SELECT watch, 1 + n / 1000, 'status', reference, log, 'valid', NULL, now(), now()
     FROM (SELECT row_number() OVER () AS n, * FROM watch.document ORDER BY watch) AS d
     ON CONFLICT DO NOTHING;
+INSERT INTO watch.standing SELECT DISTINCT watch, log, 'silent', 1 FROM watch.document;
 INSERT INTO watch.issuer SELECT pg_temp.code(n), 'view', true FROM generate_series(0, 1787) n;
 INSERT INTO statistics.cell
     SELECT lpad((n % 47 + 1)::text, 2, '0'), '2025-01-31'::date + (n / 47)::int, 'month', '131130', 'partnership',
@@ -97,6 +98,7 @@ BIG = {
     "statistics.cell",
     "watch.change",
     "watch.document",
+    "watch.standing",
 }
 """Tables that grow with what happens. The others have a row for each jurisdiction, network or watch."""
 

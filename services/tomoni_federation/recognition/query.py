@@ -26,7 +26,10 @@ V = TypeVar("V")
 _EACH: Final = """
 SELECT a.*, coalesce(s.unknown, false) AS unknown
 FROM projection.arrangement a
-LEFT JOIN projection.stream s ON s.log = a.log AND s.subject = 'arrangement/' || a.arrangement::text
+LEFT JOIN LATERAL (
+    SELECT unknown FROM projection.stream
+    WHERE log = a.log AND subject = 'arrangement/' || a.arrangement::text LIMIT 1
+) AS s ON true
 """
 
 ARRANGEMENTS: Final = _EACH + "WHERE a.log = $1 ORDER BY a.arrangement"
