@@ -29,9 +29,6 @@ async def create_pool(dsn: str, *, min_size: int = 1, max_size: int = 10) -> Poo
     transaction (settings are SET LOCAL), and who listens keeps a connection and parts with it (`Wakeup`). But a session
     that began while its database was set to read only stays so: such connections are not used again, so that a pool can
     write as soon as its database can.
-
-    A statement is planned once a connection. Left to itself the server plans one over a short array at each execution,
-    since that looks cheaper than its plan for ten rows: planning then takes longer than the statement.
     """
 
     async def reset(connection: Connection) -> None:
@@ -48,7 +45,6 @@ async def create_pool(dsn: str, *, min_size: int = 1, max_size: int = 10) -> Poo
             "idle_in_transaction_session_timeout": "60s",
             "lock_timeout": "30s",
             "timezone": "UTC",
-            "plan_cache_mode": "force_generic_plan",
         },
         reset=reset,
     )

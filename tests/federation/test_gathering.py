@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from tomoni.documents import document_hash, new_handle
-from tomoni_federation.status.query import Gatherer
+from tomoni_federation.status.query import LOOKUP, Gatherer, look_up
 
 
 def any_key():
@@ -31,6 +31,17 @@ async def test_every_question_of_many_is_answered(federation):
     async with asyncio.timeout(30):
         found = await asyncio.gather(*(gatherer.ask(any_key()) for _ in range(300)))
     assert len(found) == 300
+
+
+async def test_a_lookup_is_planned_a_few_times_and_then_no_more(federation):
+    async with federation.pool.acquire() as connection:
+        for _ in range(20):
+            await look_up(connection, [any_key()])
+        planned = await connection.fetchrow(
+            "SELECT custom_plans, generic_plans FROM pg_prepared_statements WHERE statement = $1", LOOKUP
+        )
+    assert planned["custom_plans"] <= 5
+    assert planned["generic_plans"] >= 15
 
 
 async def test_where_the_database_is_gone_every_question_learns_it(federation):

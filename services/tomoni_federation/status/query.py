@@ -15,7 +15,7 @@ SELECT 0 AS n, o.log, l.state, c.fresh_as_of, c.halted IS NOT NULL AS halted, c.
     NULL AS kind, NULL::date AS certified_on, NULL::date AS conditional_until, NULL::date AS confirmed_on,
     NULL AS effect, NULL::date AS effective_on, NULL::boolean AS certificate_unknown,
     NULL::bigint AS first_position, NULL::bigint AS last_position, NULL::boolean AS current
-FROM (SELECT DISTINCT log FROM unnest($3::text[]) AS log) AS o
+FROM (SELECT DISTINCT log FROM unnest((SELECT $3::text[])) AS log) AS o
 LEFT JOIN LATERAL (SELECT state FROM mirror.log WHERE log = o.log LIMIT 1) AS l ON true
 LEFT JOIN LATERAL (
     SELECT fresh_as_of, halted, unknown, missing_unknown FROM projection.cursor
@@ -24,7 +24,7 @@ LEFT JOIN LATERAL (
 UNION ALL
 SELECT w.n, w.log, NULL, NULL, NULL, NULL, NULL, k.kind, k.certified_on, k.conditional_until, k.confirmed_on,
     k.effect, k.effective_on, k.unknown, k.first_position, k.last_position, k.document = w.document
-FROM unnest($3::text[], $4::bytea[]) WITH ORDINALITY AS w (log, document, n)
+FROM unnest((SELECT $3::text[]), (SELECT $4::bytea[])) WITH ORDINALITY AS w (log, document, n)
 CROSS JOIN LATERAL (
     SELECT certificate FROM projection.document WHERE log = w.log AND document = w.document LIMIT 1
 ) AS d
@@ -34,7 +34,9 @@ CROSS JOIN LATERAL (
 """
 """The issuers, each once (`n` is 0), and the documents that were found, by their place from 1.
 
-Joined to one another they would be compared pair by pair: the plan that is kept expects ten of each.
+Joined to one another they would be compared pair by pair: the plan that is kept expects ten of each. The arrays stand
+in a SELECT so that the planner cannot count them: a plan for one document looks cheaper than the kept one, and the
+server would make it anew at every execution, which takes longer than executing it.
 """
 
 Key = tuple[str, bytes]
