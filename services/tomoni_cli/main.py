@@ -23,6 +23,7 @@ for _name, _help in (
     ("token", "Issue a token of a service's embedded issuer."),
     ("statement", "Check signed statements of a federation, offline."),
     ("log", "Verify transparency logs, ours or another's."),
+    ("audit", "Take a jurisdiction's history, prove it, and trust nobody."),
     ("jurisdictions", "Look up the jurisdictions of Japan."),
     ("bench", "Measure speed against limits taken in the same run."),
 ):
