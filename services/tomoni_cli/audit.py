@@ -15,21 +15,53 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from tomoni.tlog.keys import NoteError
 from tomoni.tlog.proof import LogProofError, format_proof
+from tomoni.tlog.verify import NotPublishedError
 from tomoni_auditor.archive.folder import LogFolder
+from tomoni_auditor.fetch.log import ContradictionError
+from tomoni_auditor.fetch.places import fetch_all
 from tomoni_auditor.history.faults import HistoryFault
 from tomoni_auditor.history.folders import Finding, Keys, prove_folder
 from tomoni_auditor.proofs.making import Checked, check_proof, make_proof
 from tomoni_auditor.verify.sources import SourceError
-from tomoni_cli.asking import print_json
-from tomoni_cli.log import FAULTY, SILENT_SECONDS, UNREADABLE
+from tomoni_cli.asking import print_json, print_table
+from tomoni_cli.log import FAULTY, SILENT_SECONDS, UNREADABLE, read_token
 
-app = App(name="audit", help="Prove a history complete and unaltered, and prove its entries.")
+app = App(name="audit", help="Take a history into a folder, prove it complete and unaltered, and prove its entries.")
 
 Folder = Annotated[Path, Parameter(help="What `tomoni audit fetch` has filled.")]
 ProverKey = Annotated[
     list[str], Parameter(name="--key", negative=(), help="A verifier key, `name+hash+key`; may be repeated.")
 ]
 Json = Annotated[bool, Parameter(negative=(), help="Print JSON instead of text.")]
+
+
+@app.command
+def fetch(
+    source: Annotated[str, Parameter(help="The address of a federation, of a node or of a log, or a folder.")],
+    folder: Annotated[Path, Parameter(help="Where the histories go.")],
+    /,
+    *,
+    code: Annotated[list[str] | None, Parameter(negative=(), help="Of a jurisdiction; may be repeated.")] = None,
+    token_file: Annotated[Path | None, Parameter(help="A file with a token of the auditor's scope.")] = None,
+    json: Json = False,
+) -> None:
+    """Fetch histories into a folder: what is missing there, and nothing else.
+
+    The folder has a folder for each log, by the jurisdiction's code, with the files of C2SP tlog-tiles. Cut off, it
+    goes on where it was when it is run again. Nothing is verified but that entries and checkpoints fit together:
+    `tomoni audit verify` does the rest. Status 1 means that the source contradicts itself or the folder; 2, that it
+    cannot be read.
+    """
+    with _ending(), _progress("fetching") as show:
+        token = read_token(token_file) if token_file else None
+        rows: list[tuple[str, int, int, str]] = []
+        for of_code, done in fetch_all(source, folder, codes=code or (), token=token, on_progress=show):
+            rows.append((of_code, done.size, done.bundles, "the source is behind" if done.behind else ""))
+    if json:
+        names = ("code", "size", "bundles_fetched", "remark")
+        print_json([dict(zip(names, row, strict=True)) for row in rows])
+    else:
+        print_table(("log", "entries", "bundles fetched", ""), rows)
 
 
 @app.command
@@ -105,8 +137,10 @@ def _ending() -> Generator[None]:
     stamina.instrumentation.set_on_retry_hooks([])  # its log lines would mix with the report
     try:
         yield
-    except LogProofError as error:
+    except (ContradictionError, LogProofError) as error:
         _end(str(error), FAULTY)
+    except NotPublishedError as error:
+        _end(f"the source has no {error}", UNREADABLE)
     except (SourceError, NoteError) as error:
         _end(str(error), UNREADABLE)
 

@@ -84,7 +84,7 @@ def verify(
 
 def _verify(location: str, keys: list[str], origin: str | None, token_file: Path | None) -> Checkpoint:
     verifiers = [parse_verifier(text) for text in keys]
-    token = _read_token(token_file) if token_file else None
+    token = read_token(token_file) if token_file else None
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     bar = Progress(*columns, console=Console(stderr=True), transient=True, disable=not sys.stderr.isatty())
     task = bar.add_task("verifying entries", total=None)
@@ -102,7 +102,8 @@ def _verify(location: str, keys: list[str], origin: str | None, token_file: Path
         bar.stop()
 
 
-def _read_token(path: Path) -> str:
+def read_token(path: Path) -> str:
+    """Return the bearer token in a file; raise SourceError where there is none."""
     try:
         token = path.read_text("ascii").strip()
     except (OSError, UnicodeDecodeError) as error:

@@ -25,6 +25,9 @@ from tomoni.tlog.verify import CHECKPOINT_PATH, NotPublishedError
 REQUESTS_AHEAD = 16
 """Files asked for before they are needed; with bundles of the largest size, the memory they can take is bounded."""
 
+MAX_PAGE_SIZE = 16_000_000
+"""Bytes of the largest page of notes read."""
+
 _CONNECTIONS = 4
 _ATTEMPTS = 6
 _PATIENCE = 30.0
@@ -151,8 +154,10 @@ class HttpSource:
 
 def size_limit(path: str) -> int:
     """Return how many bytes a right file at a path can have at most."""
-    if path == CHECKPOINT_PATH:
+    if path in {CHECKPOINT_PATH, "heartbeat"}:
         return MAX_NOTE_SIZE
+    if "?after=" in path:
+        return MAX_PAGE_SIZE
     return MAX_BUNDLE_SIZE if path.startswith("tile/entries/") else TILE_WIDTH * HASH_SIZE
 
 
