@@ -32,6 +32,7 @@ from tomoni_federation.intake.receive import Receiver
 from tomoni_federation.intake.work import Work
 from tomoni_federation.interface import MAX_BODY_BYTES, Answering
 from tomoni_federation.limits import LookupLimit
+from tomoni_federation.mirror.api import mirror_routes
 from tomoni_federation.mirror.health import require_proof
 from tomoni_federation.projections.project import Projector
 from tomoni_federation.recognition.api import recognition_routes
@@ -77,6 +78,7 @@ def create_app(
             watch_routes(answering, watching.register, watching.feed),
             admission_routes(office, answering, federation),
             completeness_routes(answering),
+            mirror_routes(pool),
             statistics_routes(answering),
             *log_routes(pool, requires("auditor", "witness", "secretariat")),
             *health_routes({"write": require_write, "proof": require_proven}),

@@ -1,6 +1,7 @@
 """The log over HTTP: what any C2SP tlog-tiles client reads, and not a byte beyond the signed checkpoint."""
 
 from collections.abc import AsyncIterator
+from io import BytesIO
 from pathlib import Path
 
 import httpx
@@ -14,8 +15,10 @@ from tomoni.database import Pool
 from tomoni.eventlog import CheckpointPublisher, Sequencer, log_routes
 from tomoni.eventlog.tree import integrate
 from tomoni.problems import exception_handlers
-from tomoni.tlog.checkpoint import open_checkpoint
+from tomoni.tlog.checkpoint import open_checkpoint, parse_checkpoint
 from tomoni.tlog.merkle import leaf_hash
+from tomoni.tlog.note import read_note
+from tomoni.tlog.notes import read_notes
 from tomoni.tlog.tiles import decode_bundle, entries_path, tile_path, tile_root
 
 
@@ -124,3 +127,19 @@ async def test_nobody_passes_whom_the_routes_are_not_reserved_for(client: httpx.
     clerk = TokenIssuer(tmp_path / "tokens.jwk", "https://issuer.test").issue("clerk", ["clerk"], ORIGIN)
     for path in ("/log/checkpoint", "/log/tile/0/000", "/log/tile/entries/000.p/1", "/log/tile/x"):
         assert (await client.get(path, headers={"Authorization": f"Bearer {clerk}"})).status_code == 403
+
+
+async def test_every_checkpoint_and_the_latest_heartbeat_are_served(
+    client: httpx.AsyncClient, publisher: CheckpointPublisher, sequencer: Sequencer
+) -> None:
+    assert (await client.get("/log/checkpoints")).content == b""
+    assert (await client.get("/log/heartbeat")).status_code == 404
+    notes: list[bytes] = []
+    for start in (0, 3, 6):
+        await grow(sequencer, 3, start)
+        notes.append((await publisher.publish()).note)
+    await publisher.heartbeat()
+    assert list(read_notes(BytesIO((await client.get("/log/checkpoints")).content))) == notes
+    assert list(read_notes(BytesIO((await client.get("/log/checkpoints?after=3")).content))) == notes[1:]
+    assert (await client.get("/log/checkpoints?after=9")).content == b""
+    assert parse_checkpoint(read_note((await client.get("/log/heartbeat")).content).text).size == 9

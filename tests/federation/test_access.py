@@ -16,10 +16,17 @@ READING = f"{ASKING} secretariat"
 WATCHING = "aggregator verifier"
 ROUTES = {
     ("get", "/log/checkpoint"): "auditor secretariat witness",
+    ("get", "/log/checkpoints"): "auditor secretariat witness",
+    ("get", "/log/heartbeat"): "auditor secretariat witness",
     ("get", "/log/tile/{path}"): "auditor secretariat witness",
     ("get", "/v1/arrangements"): READING,
     ("get", "/v1/completeness"): "aggregator auditor secretariat",
     ("get", "/v1/jurisdictions"): f"{READING} witness",
+    ("get", "/v1/jurisdictions/{code}/log/checkpoint"): "auditor",
+    ("get", "/v1/jurisdictions/{code}/log/checkpoints"): "auditor",
+    ("get", "/v1/jurisdictions/{code}/log/heartbeat"): "auditor",
+    ("get", "/v1/jurisdictions/{code}/log/receipts"): "auditor",
+    ("get", "/v1/jurisdictions/{code}/log/tile/{path}"): "auditor",
     ("post", "/v1/admissions"): "secretariat",
     ("post", "/v1/jurisdictions/{code}/readmit"): "secretariat",
     ("post", "/v1/jurisdictions/{code}/suspend"): "secretariat",

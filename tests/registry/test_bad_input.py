@@ -233,6 +233,8 @@ ROUTES = [
     ("POST", "/v1/networks/national/leave", "clerk supervisor"),
     ("POST", "/v1/keys/rotate", "supervisor"),
     ("GET", "/log/checkpoint", "auditor witness"),
+    ("GET", "/log/checkpoints", "auditor witness"),
+    ("GET", "/log/heartbeat", "auditor witness"),
     ("GET", "/log/tile/0/000", "auditor witness"),
 ]  # fmt: skip
 
