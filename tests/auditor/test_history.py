@@ -313,7 +313,7 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Archive:
 class TestEveryBitCounts:
     """One folder in which everything occurs; then a bit of it is another, anywhere."""
 
-    @settings(max_examples=120, deadline=None)
+    @settings(max_examples=300, deadline=None)
     @given(data=st.data())
     def test_a_bit_that_is_another_is_found_and_its_place_is_named(self, whole: Archive, data):
         file = data.draw(st.sampled_from(sorted(path for path in whole.folder.rglob("*") if path.is_file())))
