@@ -19,7 +19,7 @@ import msgspec
 
 from tomoni import problems
 from tomoni.database import Pool
-from tomoni.eventlog import Append, EventReader, NewEntry, Sequencer
+from tomoni.eventlog import Append, EventReader, NewEntry, Sequencer, Statement
 from tomoni.eventlog.errors import VersionConflict
 from tomoni.events import JurisdictionEvent, UnknownEvent, decode_event, encode_event
 from tomoni.problems import Problem
@@ -48,7 +48,11 @@ class Order:
 
 @dataclass(frozen=True, kw_only=True)
 class Outcome:
-    """What a slice decided: events of one stream, the versions it read, what the vault keeps, and the answer."""
+    """What a slice decided: events of one stream, the versions it read, what the vault keeps, and the answer.
+
+    `kept_under`: what the records are kept under where that is not the stream itself. `companions` are carried out with
+    the append, before the records are written.
+    """
 
     subject: str
     events: tuple[JurisdictionEvent, ...]
@@ -57,6 +61,8 @@ class Outcome:
     status: int = 200
     location: str | None = None
     records: tuple[Record, ...] = field(default=(), repr=False)
+    kept_under: str | None = None
+    companions: tuple[Statement, ...] = ()
 
 
 Decision = Callable[[Stamp], Awaitable[Outcome]]
@@ -147,13 +153,15 @@ class Desk:
     async def _append_of(self, order: Order, outcome: Outcome, answer: Answer, stamp: Stamp) -> Append:
         access = AccessRecord(who=order.who, what=order.what, at=format_time(stamp.at))
         records = await self.vault.keep(
-            outcome.subject, (*outcome.records, access), new=outcome.read[outcome.subject] == 0
+            outcome.kept_under or outcome.subject,
+            (*outcome.records, access),
+            new=outcome.kept_under is None and outcome.read[outcome.subject] == 0,
         )
         entries = tuple(
             NewEntry(data=encode_event(event), subject=outcome.subject, version=event.data.version)
             for event in outcome.events
         )
-        companions = (*records, *self.answers.keep(order.command_id, order.fingerprint, answer))
+        companions = (*outcome.companions, *records, *self.answers.keep(order.command_id, order.fingerprint, answer))
         return Append(command_id=order.command_id, entries=entries, expected=outcome.read, companions=companions)
 
     async def _kept(self, order: Order) -> Answer | None:

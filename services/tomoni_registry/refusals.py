@@ -11,6 +11,7 @@ _REFUSALS: dict[RefusalReason, Kind] = {
     "certificate-lapsed": Kind(409, "The certificate has lapsed"),
     "certificate-not-conditional": Kind(409, "The certificate is not conditional"),
     "certificate-not-current": Kind(409, "The certificate counts no more"),
+    "certificate-not-ended": Kind(409, "The certificate has not ended"),
     "certificate-not-found": Kind(404, "There is no such certificate"),
     "certificate-not-revoked": Kind(409, "The certificate is not revoked"),
     "dates-out-of-order": Kind(422, "The dates cannot be"),
@@ -24,6 +25,8 @@ _REFUSALS: dict[RefusalReason, Kind] = {
     "not-eligible": Kind(422, "The rules of the scheme are not met"),
     "nothing-to-correct": Kind(422, "There is nothing to correct"),
     "reason-does-not-fit": Kind(422, "The reason does not fit the effect"),
+    "retention-not-over": Kind(409, "The data has to be kept longer"),
+    "retention-not-set": Kind(409, "The rules state no retention"),
     "scheme-already-open": Kind(409, "The scheme is open"),
     "scheme-not-open": Kind(409, "The scheme is not open"),
     "stale-version": Kind(409, "The thing has changed since it was read"),
@@ -33,6 +36,7 @@ _REFUSALS: dict[RefusalReason, Kind] = {
 register(
     {
         **_REFUSALS,
+        "certificate-not-erased": Kind(404, "The certificate was not erased"),
         "command-already-done": Kind(409, "The command was carried out before"),
         "idempotency-key-invalid": Kind(400, "The Idempotency-Key is missing or not a UUID"),
         "idempotency-key-reused": Kind(422, "The Idempotency-Key was used for another command"),

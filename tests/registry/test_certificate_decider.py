@@ -15,6 +15,7 @@ from tomoni.events.jurisdiction import (
     CertificateErased,
     CertificateIssued,
     CertificateIssuedData,
+    CertificateReinstated,
     CertificateReinstatedData,
     CertificateReissuedData,
     CertificateRevoked,
@@ -23,7 +24,7 @@ from tomoni.events.jurisdiction import (
     NetworkMembershipData,
 )
 from tomoni.events.types import Data, OfferedKind, Term
-from tomoni_registry.certificates.commands import Confirm, Correct, Issue, Reinstate, Reissue, Revoke
+from tomoni_registry.certificates.commands import Confirm, Correct, Erase, Issue, Reinstate, Reissue, Revoke
 from tomoni_registry.certificates.decider import decide, evolve
 from tomoni_registry.certificates.state import Certificate, Revocation
 from tomoni_registry.deciding import Refused
@@ -252,7 +253,7 @@ class TestCorrecting:
         data = CertificateCorrectedData(version=3, certified_on=date(2026, 9, 1), effective_on=date(2026, 9, 1))
         given = certificate.given(issued(), revoked("void", CERTIFIED))
         state = given.when(correct(certified_on=date(2026, 9, 1))).then(data)
-        assert state.revocation == Revocation(effect="void", effective_on=date(2026, 9, 1))
+        assert state.revocation == Revocation(effect="void", effective_on=date(2026, 9, 1), recorded_on=TODAY)
 
     def test_the_day_of_an_end_is_corrected_alone(self):
         data = CertificateCorrectedData(version=3, effective_on=date(2026, 10, 20))
@@ -300,12 +301,56 @@ class TestCorrecting:
         certificate.given(*events).when(correct(**dates)).refused(reason)
 
 
+def erase(count=1, unit="days"):
+    return Erase(**about, retention=Term(unit=unit, count=count))
+
+
+class TestErasing:
+    def test_what_has_ended_is_erased_after_the_retention_and_its_standing_stays(self):
+        erased = certificate.given(issued(), revoked(effective_on=date(2026, 11, 1)))
+        assert "until 2026-11-23" in erased.when(erase(22)).refused("retention-not-over")
+        state = erased.when(erase(21)).then(Data(version=3))
+        assert state.erased
+        assert state.standing(TODAY) == "ended"
+
+    def test_a_retention_of_months_is_counted_as_terms_are(self):
+        ended = certificate.given(issued(date(2025, 1, 1)), revoked(effective_on=date(2025, 11, 22)))
+        ended.when(erase(12, "months")).then(Data(version=3))
+        day_later = certificate.given(issued(date(2025, 1, 1)), revoked(effective_on=date(2025, 11, 23)))
+        day_later.when(erase(12, "months")).refused("retention-not-over")
+
+    def test_what_is_void_is_kept_from_the_day_that_was_found(self):
+        """It counts as never given, so its certified day is long past; what proves the fraud is needed from now on."""
+        found_today = certificate.given(issued(date(2016, 1, 1)), revoked("void", date(2016, 1, 1)))
+        assert "until 2026-11-24" in found_today.when(erase()).refused("retention-not-over")
+        long_ago = CertificateRevoked(
+            **wrapped | {"time": "2026-11-21T14:59:59.000000Z"},
+            data=CertificateRevokedData(version=2, effect="void", effective_on=date(2016, 1, 1)),
+        )
+        state = certificate.given(issued(date(2016, 1, 1)), long_ago).when(erase()).then(Data(version=3))
+        assert state.standing(TODAY) == "void"
+
+    def test_nothing_is_erased_before_its_end(self):
+        certificate.given(issued()).when(erase()).refused("certificate-not-ended")
+        lapsed = issued(conditional_until=date(2026, 10, 15))
+        certificate.given(lapsed).when(erase()).refused("certificate-not-ended")
+        reinstated = CertificateReinstated(
+            **wrapped, data=CertificateReinstatedData(version=3, reinstated_on=date(2026, 11, 2))
+        )
+        certificate.given(issued(), revoked(), reinstated).when(erase()).refused("certificate-not-ended")
+
+    def test_a_town_that_states_no_retention_erases_nothing(self):
+        command = msgspec.structs.replace(erase(), retention=None)
+        certificate.given(issued(), revoked()).when(command).refused("retention-not-set")
+
+
 COMMANDS = [
     Confirm(**about, confirmed_on=TODAY),
     Reissue(**about, document=OTHER_DOCUMENT, reissued_on=TODAY),
     revoke(),
     Reinstate(**about, reinstated_on=TODAY),
     correct(certified_on=date(2026, 9, 1)),
+    Erase(**about, retention=Term(unit="days", count=1)),
 ]
 
 

@@ -25,6 +25,7 @@ BODIES = {
     "/v1/certificates/{certificate}/revoke": examples.REVOKE,
     "/v1/certificates/{certificate}/reinstate": examples.REINSTATE,
     "/v1/certificates/{certificate}/correct": examples.CORRECT,
+    "/v1/certificates/{certificate}/erase": examples.ERASE,
     "/v1/scheme/open": OPEN,
     "/v1/scheme/amend": AMEND,
     "/v1/scheme/close": CLOSE,

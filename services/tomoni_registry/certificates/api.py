@@ -17,6 +17,8 @@ from tomoni_registry.certificates.bodies import (
     ConfirmBody,
     CorrectBody,
     DocumentAnswer,
+    EraseBody,
+    ErasureAnswer,
     HistoryAnswer,
     IssueBody,
     ReinstateBody,
@@ -24,7 +26,17 @@ from tomoni_registry.certificates.bodies import (
     RevokeBody,
     VaultAnswer,
 )
-from tomoni_registry.certificates.examples import CONFIRM, CORRECT, ISSUE, ISSUED, REINSTATE, REISSUE, REVOKE, VOID
+from tomoni_registry.certificates.examples import (
+    CONFIRM,
+    CORRECT,
+    ERASE,
+    ISSUE,
+    ISSUED,
+    REINSTATE,
+    REISSUE,
+    REVOKE,
+    VOID,
+)
 from tomoni_registry.interface import AnyRequest, IdempotencyKey, Town, order, respond
 
 _ABOUT_ONE = ("certificate-not-found", "certificate-erased", "stale-version", *COMMAND_PROBLEMS)
@@ -32,7 +44,7 @@ _ABOUT_ONE = ("certificate-not-found", "certificate-erased", "stale-version", *C
 
 def certificate_routes(town: Town) -> Router:
     """Return the routes about certificates, for clerks and supervisors of this town."""
-    handlers = [*_documents(town), *_course(town), *_amendments(town), *_readings(town)]
+    handlers = [*_documents(town), *_course(town), *_amendments(town), *_erasure(town), *_readings(town)]
     return Router("/v1/certificates", route_handlers=handlers, tags=["certificates"])
 
 
@@ -169,6 +181,39 @@ def _amendments(town: Town) -> list[HTTPRouteHandler]:
         return respond(await town.desk.carry_out(placed, changes.correct(town, certificate, data)))
 
     return [reinstate, correct]
+
+
+def _erasure(town: Town) -> list[HTTPRouteHandler]:
+    """Return the command that destroys personal data, and who gave it."""
+
+    @post(
+        "/{certificate:uuid}/erase",
+        dto=StrictJson[EraseBody],
+        opt=requires("supervisor", jurisdiction=town.code),
+        status_code=200,
+        responses=answered(200, CertificateAnswer)
+        | problems("certificate-not-ended", "retention-not-over", "retention-not-set", *_ABOUT_ONE),
+    )
+    async def erase(
+        request: AnyRequest,
+        certificate: FromPath[UUID],
+        data: Annotated[EraseBody, Body(examples=[example(ERASE, "Retention is over")])],
+        idempotency_key: IdempotencyKey = None,
+    ) -> Response[bytes]:
+        """Destroy the personal data of a certificate that has ended, for good; its status stays."""
+        placed = order(town.desk, request, idempotency_key, "certificate.erase", data, str(certificate))
+        return respond(await town.desk.carry_out(placed, changes.erase(town, certificate, data)))
+
+    @get(
+        "/{certificate:uuid}/erasure",
+        opt=requires("supervisor", jurisdiction=town.code),
+        responses=problems("certificate-not-erased", "certificate-not-found"),
+    )
+    async def erasure(certificate: FromPath[UUID]) -> ErasureAnswer:
+        """Return when and by whom a certificate was erased."""
+        return await reading.read_erasure(town, certificate)
+
+    return [erase, erasure]
 
 
 def _readings(town: Town) -> list[HTTPRouteHandler]:

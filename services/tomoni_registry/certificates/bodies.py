@@ -7,7 +7,7 @@ import msgspec
 from msgspec import Meta
 
 from tomoni.documents import print_handle
-from tomoni.events.types import Day, Kind, RevocationEffect, Sha256Hex, Uuid
+from tomoni.events.types import Day, Kind, RevocationEffect, Sha256Hex, Time, Uuid
 from tomoni_registry.certificates.application import Application, Personal
 from tomoni_registry.certificates.commands import EndReason
 from tomoni_registry.certificates.state import Certificate, Standing
@@ -71,6 +71,12 @@ class CorrectBody(Personal, frozen=True, kw_only=True):
     version: Seen | None = None
 
 
+class EraseBody(Personal, frozen=True, kw_only=True):
+    """Destroy the personal data of a certificate that has ended."""
+
+    version: Seen | None = None
+
+
 class CertificateAnswer(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """A certificate as it stands today in Japan: no person, no handle, no reason."""
 
@@ -113,6 +119,14 @@ class VaultAnswer(Personal, frozen=True, kw_only=True):
     documents: tuple[DocumentRecord, ...]
     reasons: tuple[ReasonRecord, ...]
     access: Annotated[tuple[AccessRecord, ...], Meta(description="Who did or read what, this reading included.")]
+
+
+class ErasureAnswer(Personal, frozen=True, kw_only=True):
+    """When and by whom a certificate was erased."""
+
+    certificate: Uuid
+    erased_at: Time
+    erased_by: Annotated[str | None, Meta(description="None where that record was lost with a database.")]
 
 
 def answer_of(identity: str, certificate: Certificate, standing: Standing) -> CertificateAnswer:

@@ -10,6 +10,7 @@ from tomoni_registry.certificates.bodies import (
     CertificateAnswer,
     ConfirmBody,
     CorrectBody,
+    EraseBody,
     IssueBody,
     ReinstateBody,
     ReissueBody,
@@ -21,6 +22,7 @@ from tomoni_registry.certificates.commands import (
     CertificateCommands,
     Confirm,
     Correct,
+    Erase,
     Issue,
     Reinstate,
     Reissue,
@@ -42,6 +44,11 @@ INITIAL: Certificate | None = None
 def subject_of(certificate: UUID) -> str:
     """Return the stream of a certificate."""
     return f"certificate/{certificate}"
+
+
+def erasure_of(certificate: UUID) -> str:
+    """Return what the vault keeps the record of a certificate's erasure under: it has a data key of its own."""
+    return f"erasure/{certificate}"
 
 
 def issue(town: Town, body: IssueBody) -> Decision:
@@ -176,6 +183,26 @@ def correct(town: Town, certificate: UUID, body: CorrectBody) -> Decision:
         return await _change(town, certificate, command, records, {schemes.SUBJECT: scheme.version})(stamp)
 
     return decide_correction
+
+
+def erase(town: Town, certificate: UUID, body: EraseBody) -> Decision:
+    """Return the decision to destroy the personal data; that of who did it is kept apart from what is destroyed."""
+
+    async def decide_erasure(stamp: Stamp) -> Outcome:
+        state, subject = await _state(town, certificate), subject_of(certificate)
+        command = Erase(stamp=stamp, subject=subject, seen=body.version, retention=town.rules.retention)
+        events = decide(state, command)
+        after = _after(state, events)
+        return Outcome(
+            subject=subject,
+            events=events,
+            read={subject: after.version - 1},
+            answer=_answer(certificate, after, stamp),
+            kept_under=erasure_of(certificate),
+            companions=(town.desk.vault.destroy(subject), town.desk.answers.forget_about(subject)),
+        )
+
+    return decide_erasure
 
 
 def _no_records(_: str) -> tuple[Record, ...]:

@@ -3,7 +3,7 @@
 from datetime import date
 from typing import Literal
 
-from tomoni.events.types import Kind, RevocationEffect
+from tomoni.events.types import Kind, RevocationEffect, Term
 from tomoni_registry.deciding import Command
 from tomoni_registry.schemes.decider import Scheme
 
@@ -76,4 +76,10 @@ class Correct(CertificateCommand, frozen=True, kw_only=True):
     effective_on: date | None = None
 
 
-CertificateCommands = Issue | Confirm | Reissue | Revoke | Reinstate | Correct
+class Erase(CertificateCommand, frozen=True, kw_only=True):
+    """Destroy the personal data of a certificate that has ended; `retention`: how long the town keeps it after that."""
+
+    retention: Term | None
+
+
+CertificateCommands = Issue | Confirm | Reissue | Revoke | Reinstate | Correct | Erase

@@ -10,6 +10,7 @@ from tomoni.events.jurisdiction import (
     CertificateConfirmedData,
     CertificateCorrected,
     CertificateCorrectedData,
+    CertificateErased,
     CertificateIssued,
     CertificateIssuedData,
     CertificateReinstated,
@@ -19,12 +20,13 @@ from tomoni.events.jurisdiction import (
     CertificateRevoked,
     CertificateRevokedData,
 )
-from tomoni.events.types import Kind, OfferedKind
+from tomoni.events.types import Data, Kind, OfferedKind
 from tomoni_registry.certificates.commands import (
     VOID_REASONS,
     CertificateCommands,
     Confirm,
     Correct,
+    Erase,
     Issue,
     Reinstate,
     Reissue,
@@ -44,17 +46,21 @@ def decide(state: Certificate | None, command: CertificateCommands) -> tuple[Jur
         return (_issue(command),)
     certificate = _present(state)
     refuse_stale(command.seen, certificate.version)
+    event: JurisdictionEvent
     match command:
         case Confirm():
-            return (_confirm(certificate, command),)
+            event = _confirm(certificate, command)
         case Reissue():
-            return (_reissue(certificate, command),)
+            event = _reissue(certificate, command)
         case Revoke():
-            return (_revoke(certificate, command),)
+            event = _revoke(certificate, command)
         case Reinstate():
-            return (_reinstate(certificate, command),)
+            event = _reinstate(certificate, command)
         case Correct():
-            return (_correct(certificate, command),)
+            event = _correct(certificate, command)
+        case Erase():
+            event = _erase(certificate, command)
+    return (event,)
 
 
 def _present(state: Certificate | None) -> Certificate:
@@ -235,6 +241,23 @@ def _corrected_effect(certificate: Certificate, command: Correct, certified_on: 
     if effective_on < certified_on:
         raise Refused("dates-out-of-order", f"effective_on is before the certified day, {certified_on}")
     return effective_on
+
+
+def _erase(certificate: Certificate, command: Erase) -> CertificateErased:
+    if certificate.revocation is None or certificate.standing(command.stamp.today) not in ("ended", "void"):
+        raise Refused(
+            "certificate-not-ended",
+            "the certificate has not ended: only what has ended is erased (revoke one that has lapsed: never-moved)",
+        )
+    if command.retention is None:
+        raise Refused(
+            "retention-not-set",
+            "rules.toml says nothing of a retention: state how long personal data is kept, and restart the node",
+        )
+    kept_until = last_day_of_term(certificate.revocation.kept_from, command.retention)
+    if command.stamp.today <= kept_until:
+        raise Refused("retention-not-over", f"the town's rules keep its personal data until {kept_until}")
+    return CertificateErased(**command.stamp.attributes(command.subject), data=Data(version=certificate.version + 1))
 
 
 def _change(before: date | None, after: date | None) -> date | UnsetType:

@@ -7,6 +7,7 @@ from tomoni_registry.certificates.bodies import (
     ConfirmBody,
     CorrectBody,
     DocumentAnswer,
+    EraseBody,
     IssueBody,
     ReinstateBody,
     ReissueBody,
@@ -44,6 +45,7 @@ REVOKE = RevokeBody(effect="ended", reason="both-moved-out", effective_on=date(2
 VOID = RevokeBody(effect="void", reason="clerical-error", note="二重に登録した", version=1)
 REINSTATE = ReinstateBody(reinstated_on=date(2026, 11, 4), reason="別の証明と取り違えた", version=3)
 CORRECT = CorrectBody(certified_on=date(2026, 10, 2), reason="宣誓日の誤記", version=1)
+ERASE = EraseBody(version=3)
 ISSUED = DocumentAnswer(
     certificate="0d3f6c1e-7a44-4b0e-9c39-5f7f3f8a2b11",
     version=1,

@@ -5,10 +5,11 @@ from uuid import UUID
 import msgspec
 
 from tomoni.events import encode_event
+from tomoni.events.jurisdiction import CertificateErased
 from tomoni.problems import Problem
 from tomoni.times import day_in_japan, format_time
-from tomoni_registry.certificates.bodies import CertificateAnswer, HistoryAnswer, VaultAnswer, answer_of
-from tomoni_registry.certificates.changes import INITIAL, subject_of
+from tomoni_registry.certificates.bodies import CertificateAnswer, ErasureAnswer, HistoryAnswer, VaultAnswer, answer_of
+from tomoni_registry.certificates.changes import INITIAL, erasure_of, subject_of
 from tomoni_registry.certificates.state import evolve
 from tomoni_registry.desk import History
 from tomoni_registry.interface import Town
@@ -34,7 +35,9 @@ async def read_history(town: Town, certificate: UUID) -> HistoryAnswer:
 
 async def read_vault(town: Town, certificate: UUID, who: str) -> VaultAnswer:
     """Return what the vault holds, after the reading itself is on record; raise Problem where it holds nothing."""
-    await _history(town, certificate)
+    history = await _history(town, certificate)
+    if isinstance(history.events[-1], CertificateErased):
+        raise _erased()  # whatever an old backup has brought back
     subject, vault = subject_of(certificate), town.desk.vault
     try:
         await vault.write(
@@ -42,7 +45,7 @@ async def read_vault(town: Town, certificate: UUID, who: str) -> VaultAnswer:
         )
         records = await vault.read(subject)
     except ErasedError:
-        raise Problem("certificate-erased", "The personal data of this certificate was destroyed.") from None
+        raise _erased() from None
     return VaultAnswer(
         certificate=str(certificate),
         application=next((record.application for record in records if isinstance(record, ApplicationRecord)), None),
@@ -52,11 +55,28 @@ async def read_vault(town: Town, certificate: UUID, who: str) -> VaultAnswer:
     )
 
 
+async def read_erasure(town: Town, certificate: UUID) -> ErasureAnswer:
+    """Return when and by whom a certificate was erased; raise Problem where it was not."""
+    last = (await _history(town, certificate)).events[-1]
+    if not isinstance(last, CertificateErased):
+        raise Problem("certificate-not-erased", "Its personal data is still in the vault.")
+    try:
+        records = await town.desk.vault.read(erasure_of(certificate))
+    except ErasedError:
+        records = []
+    by = next((record.who for record in records if isinstance(record, AccessRecord)), None)
+    return ErasureAnswer(certificate=str(certificate), erased_at=last.time, erased_by=by)
+
+
 async def _history(town: Town, certificate: UUID) -> History:
     history = await town.desk.history(subject_of(certificate))
     if not history.events:
         raise _not_found()
     return history
+
+
+def _erased() -> Problem:
+    return Problem("certificate-erased", "The personal data of this certificate was destroyed.")
 
 
 def _not_found() -> Problem:

@@ -17,6 +17,7 @@ from tomoni.events.jurisdiction import (
     CertificateRevoked,
 )
 from tomoni.events.types import Kind, RevocationEffect
+from tomoni.times import day_in_japan, parse_time
 
 Standing = Literal["valid", "conditional", "lapsed", "ended", "void"]
 
@@ -26,6 +27,13 @@ class Revocation(msgspec.Struct, frozen=True, kw_only=True):
 
     effect: RevocationEffect
     effective_on: date
+    recorded_on: date
+    """The day in Japan on which the town wrote it down."""
+
+    @property
+    def kept_from(self) -> date:
+        """The day that sets the retention running: the end; what is void has none, so the day that was found."""
+        return self.recorded_on if self.effect == "void" else self.effective_on
 
 
 class Certificate(msgspec.Struct, frozen=True, kw_only=True):
@@ -77,7 +85,10 @@ def _changed(state: Certificate, event: JurisdictionEvent) -> Certificate:
         case CertificateReissued(data=data):
             changes = {"document": data.document}
         case CertificateRevoked(data=data):
-            changes = {"revocation": Revocation(effect=data.effect, effective_on=data.effective_on)}
+            recorded_on = day_in_japan(parse_time(event.time))
+            changes = {
+                "revocation": Revocation(effect=data.effect, effective_on=data.effective_on, recorded_on=recorded_on)
+            }
         case CertificateReinstated():
             changes = {"revocation": None}
         case CertificateCorrected():

@@ -59,6 +59,8 @@ class Rules(Rule, frozen=True, kw_only=True):
     """Couples of whom one of these is true get no certificate."""
     mover_term: Term | None = None
     """Time in which a mover has to prove the move; None: movers are not accepted."""
+    retention: Term | None = None
+    """Time after a certificate's end for which its personal data is kept; None: nothing is erased."""
     online: bool = False
     """Whether applications are taken online."""
     kinds: Annotated[dict[Kind, KindRules], Meta(min_length=1, max_length=10)]

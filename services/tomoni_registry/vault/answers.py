@@ -19,6 +19,7 @@ from tomoni_registry.vault.sealing import Keyring, WrappedKey, new_key, seal, un
 KEPT_FOR = timedelta(hours=24)
 
 _FORGET = "DELETE FROM vault.answer WHERE command_id = $1 AND expires_at <= now()"
+_FORGET_ABOUT = "DELETE FROM vault.answer a USING log.entry e WHERE e.subject = $1 AND a.command_id = e.command_id"
 _INSERT = (
     "INSERT INTO vault.answer (command_id, fingerprint, generation, wrapped, sealed, expires_at)"
     " VALUES ($1, $2, $3, $4, $5, now() + $6)"
@@ -67,6 +68,13 @@ class Answers:
         sealed = seal(key, msgspec.json.encode(answer), *place)
         new = (command_id, fingerprint, wrapped.generation, wrapped.wrapped, sealed, KEPT_FOR)
         return Statement(sql=_FORGET, args=(command_id,)), Statement(sql=_INSERT, args=new)
+
+    def forget_about(self, subject: str) -> Statement:
+        """Return the statement that deletes what commands on a stream were answered, as far as they were carried out.
+
+        Those answers may show a handle. Refusals stay: they say what was asked for and which rule stood against it.
+        """
+        return Statement(sql=_FORGET_ABOUT, args=(subject,))
 
     async def find(self, command_id: UUID) -> KeptAnswer | None:
         """Return the answer of a command, None where there is none or its day is over."""

@@ -17,6 +17,7 @@ from tomoni_registry.vault.sealing import Keyring, WrappedKey, new_key, seal, un
 
 _INSERT_KEY = "INSERT INTO vault.data_key (subject, generation, wrapped) VALUES ($1, $2, $3)"
 _INSERT_RECORD = "INSERT INTO vault.record (id, subject, field, sealed) VALUES ($1, $2, $3, $4)"
+_DESTROY = "DELETE FROM vault.data_key WHERE subject = $1"
 
 
 class ErasedError(Exception):
@@ -43,11 +44,18 @@ class Vault:
         first = Statement(sql=_INSERT_KEY, args=(subject, wrapped.generation, wrapped.wrapped))
         return (first, *(_insert(key, subject, record) for record in records))
 
+    def destroy(self, subject: str) -> Statement:
+        """Return the statement that destroys the key of a stream, and its records with it."""
+        return Statement(sql=_DESTROY, args=(subject,))
+
     async def write(self, subject: str, record: Record) -> None:
         """Write one record now: who reads leaves a trace before anything is shown. Raises ErasedError."""
         key = await self._key(subject)
         statement = _insert(key, subject, record)
-        await self._pool.execute(statement.sql, *statement.args)
+        try:
+            await self._pool.execute(statement.sql, *statement.args)
+        except asyncpg.ForeignKeyViolationError:  # erased since the key was read
+            raise ErasedError from None
 
     async def read(self, subject: str) -> list[Record]:
         """Return the records of a stream by their time; raise ErasedError where it has no key."""
