@@ -20,6 +20,7 @@ from tomoni.health import health_routes
 from tomoni.secret_files import SecretFileError
 from tomoni.service import AccessDescription, describe, exception_handlers, open_pool, open_token_verifier
 from tomoni.settings import SettingsError
+from tomoni.times import day_in_japan
 from tomoni_registry.arrangements.api import arrangement_routes
 from tomoni_registry.certificates.api import certificate_routes
 from tomoni_registry.desk import Desk
@@ -30,10 +31,14 @@ from tomoni_registry.schemes.api import scheme_routes
 from tomoni_registry.settings import RegistrySettings, load_rules
 from tomoni_registry.signing import Signing
 from tomoni_registry.vault.answers import Answers
-from tomoni_registry.vault.sealing import Keyring, load_key
+from tomoni_registry.vault.generations import erase_again, settle
+from tomoni_registry.vault.keyring import Keyring
+from tomoni_registry.vault.rotation import destroy_retired
+from tomoni_registry.vault.sealing import SealError, load_key
 from tomoni_registry.vault.store import Vault
 
 FORGET_EVERY_SECONDS: Final = 600.0
+KEEP_VAULT_EVERY_SECONDS: Final = 86_400.0
 
 log = structlog.get_logger()
 
@@ -80,13 +85,15 @@ async def open_registry(
         pool = await open_pool(settings.database)
         stack.push_async_callback(pool.close)
         try:
-            keyring = Keyring.load(settings.files.key_encryption_keys)
+            keyring = Keyring(settings.files.keys)
             answers = Answers(pool, keyring, load_key(settings.files.mac_key))
             verifier = open_token_verifier(settings.tokens, settings.folder)
             signing = Signing(settings, pool)
+            await signing.start()
+            if lost := await settle(pool, keyring):
+                log.warning("vault_restored_without_its_keys", count=lost)
         except SecretFileError as error:
             raise SettingsError(str(error)) from error
-        await signing.start()
         desk = Desk(
             origin=settings.origin,
             pool=pool,
@@ -96,7 +103,8 @@ async def open_registry(
             answers=answers,
             clock=clock,
         )
-        async with running(_forget_answers(answers), signing.run(), signing.beat()):
+        upkeep = _keep_vault(pool, keyring, settings.vault.retired_key_days, clock)
+        async with running(_forget_answers(answers), upkeep, signing.run(), signing.beat()):
             yield create_app(Town(code=settings.code, rules=rules, desk=desk), verifier, pool, signing)
 
 
@@ -119,3 +127,15 @@ async def _forget_answers(answers: Answers) -> None:
         except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
             log.warning("answers_not_forgotten", error=type(error).__name__)
         await asyncio.sleep(FORGET_EVERY_SECONDS)
+
+
+async def _keep_vault(pool: Pool, keyring: Keyring, retired_key_days: int, clock: Callable[[], datetime]) -> None:
+    """Destroy what was erased before a backup brought it back, and the keys that were retired long enough ago."""
+    while True:
+        try:
+            await erase_again(pool)
+            destroyed = await destroy_retired(pool, keyring, day_in_japan(clock()), retired_key_days)
+            log.info("vault_kept", count=len(destroyed))
+        except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, SealError, SecretFileError) as error:
+            log.error("vault_not_kept", error=type(error).__name__)
+        await asyncio.sleep(KEEP_VAULT_EVERY_SECONDS)

@@ -17,7 +17,8 @@ from tomoni.tlog.note import Signer, generate_signer
 from tomoni_registry import schema
 from tomoni_registry.schemes.rules import RulesError, parse_rules, preset
 from tomoni_registry.settings import Files
-from tomoni_registry.vault.sealing import Keyring, create_key
+from tomoni_registry.vault.keyring import Keyring
+from tomoni_registry.vault.sealing import create_key
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -86,7 +87,7 @@ def _make_keys(node: NewNode, files: Files) -> AdmissionRequest:
     write_secret(files.log_key(1), log_key.to_text().encode() + b"\n")
     write_secret(files.heartbeat_key, heartbeat_key.to_text().encode() + b"\n")
     write_secret(files.transport_seed, seed.encode() + b"\n")
-    Keyring.create(files.key_encryption_keys)
+    Keyring.create(files.keys)
     create_key(files.mac_key)
     TokenIssuer.create(files.token_key)
     return sign_admission(node.federation, node.code, log_key, heartbeat_key, seed)

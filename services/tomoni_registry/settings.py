@@ -1,6 +1,7 @@
 """The settings of a town's node, made by `tomoni registry init`. The relay has a file of its own."""
 
 from pathlib import Path
+from typing import Annotated
 
 import msgspec
 
@@ -8,6 +9,13 @@ from tomoni.jurisdictions import JurisdictionError, by_code
 from tomoni.service import HttpSettings, LogSettings, Section, TokenSettings, refuse_open_http
 from tomoni.settings import SettingsError, load
 from tomoni_registry.schemes.rules import Rules, RulesError, parse_rules
+
+
+class VaultSettings(Section, frozen=True, kw_only=True):
+    """How long keys of the vault are kept that were replaced."""
+
+    retired_key_days: Annotated[int, msgspec.Meta(ge=1)] = 30
+    """Days after which a retired key is destroyed, and with it what backups of the database from before it opened."""
 
 
 class RegistrySettings(Section, frozen=True, kw_only=True):
@@ -22,6 +30,7 @@ class RegistrySettings(Section, frozen=True, kw_only=True):
     tokens: TokenSettings
     http: HttpSettings = HttpSettings(port=8400)
     log: LogSettings = LogSettings()
+    vault: VaultSettings = VaultSettings()
 
     @property
     def origin(self) -> str:
@@ -47,7 +56,6 @@ class Files:
         self.last_word = folder / "last-checkpoint"
         self.heartbeat_key = self.keys / "heartbeat.key"
         self.transport_seed = self.keys / "transport.seed"
-        self.key_encryption_keys = self.keys / "key-encryption-keys.json"
         self.mac_key = self.keys / "request-mac.key"
         self.token_key = self.keys / "tokens.jwk"
 

@@ -10,8 +10,8 @@ from tests.registry.conftest import issue_body
 from tomoni.database import create_pool
 from tomoni.events import decode_event
 from tomoni.events.jurisdiction import CertificateErased
+from tomoni_registry.vault.keyring import Keyring
 from tomoni_registry.vault.records import AccessRecord
-from tomoni_registry.vault.sealing import Keyring
 from tomoni_registry.vault.store import ErasedError, Vault
 
 ENDED = {"effect": "ended", "reason": "death", "effective_on": "2026-11-02", "note": "told by the survivor"}
@@ -112,7 +112,7 @@ async def test_a_reading_that_an_erasure_overtakes_shows_nothing(keeping):
     """The trace of a reading is written under a key that may be gone by then: that is an answer, not a fault."""
     path = await ended(keeping)
     subject = f"certificate/{path.rpartition('/')[2]}"
-    keyring = Keyring.load(keeping.files.key_encryption_keys)
+    keyring = Keyring(keeping.files.keys)
     pool = await create_pool(keeping.settings.database)
     vault = Vault(pool, keyring)
     trace = AccessRecord(who="chief", what="certificate.read-vault", at="2026-11-23T03:00:00.000000Z")

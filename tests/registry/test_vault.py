@@ -1,17 +1,18 @@
+import os
 import signal
 import subprocess
 import sys
+from datetime import date
 
-import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from tomoni.secret_files import SecretFileError, read_secret, write_secret
 from tomoni_registry.vault.answers import Answer
+from tomoni_registry.vault.keyring import Keyring, list_keys, make_next
 from tomoni_registry.vault.records import AccessRecord, DocumentRecord
 from tomoni_registry.vault.sealing import (
-    Keyring,
     SealError,
     WrappedKey,
     create_key,
@@ -21,6 +22,7 @@ from tomoni_registry.vault.sealing import (
     unseal,
 )
 
+TODAY = date(2026, 11, 28)
 places = st.lists(st.text(), min_size=1, max_size=4).map(tuple)
 
 
@@ -62,34 +64,55 @@ def test_the_same_value_is_sealed_differently_each_time():
 
 
 def test_a_key_is_wrapped_under_the_current_generation_and_older_ones_still_open(tmp_path):
-    first = Keyring.create(tmp_path / "keys.json")
+    first = Keyring.create(tmp_path)
     data_key = new_key()
     wrapped = first.wrap(data_key, "certificate/1")
     assert wrapped.generation == 1
-    again = Keyring.load(tmp_path / "keys.json")
+    again = Keyring(tmp_path)
     assert again.unwrap(wrapped, "certificate/1") == data_key
     with pytest.raises(SealError):
         again.unwrap(wrapped, "certificate/2")
 
-    grown = msgspec.json.decode((tmp_path / "keys.json").read_bytes())
-    grown["generations"]["2"] = msgspec.json.decode(msgspec.json.encode(new_key()))
-    write_secret(tmp_path / "next.json", msgspec.json.encode(grown | {"current": 2}))
-    following = Keyring.load(tmp_path / "next.json")
-    assert following.unwrap(wrapped, "certificate/1") == data_key
-    assert following.wrap(data_key, "certificate/1").generation == 2
+    following = make_next(tmp_path, 2)
+    assert first.wrap(data_key, "certificate/1").generation == 1
+    following.become("key", TODAY)
+    newer = first.wrap(data_key, "certificate/1")
+    assert newer.generation == 2
+    assert again.unwrap(newer, "certificate/1") == again.unwrap(wrapped, "certificate/1") == data_key
     with pytest.raises(SealError):
-        again.unwrap(following.wrap(data_key, "certificate/1"), "certificate/1")
-    with pytest.raises(SealError):
-        following.unwrap(WrappedKey(generation=2, wrapped=wrapped.wrapped), "certificate/1")
+        first.unwrap(WrappedKey(generation=2, wrapped=wrapped.wrapped), "certificate/1")
+
+
+def test_a_destroyed_key_opens_nothing_also_where_it_was_open_before(tmp_path):
+    keyring = Keyring.create(tmp_path)
+    wrapped = keyring.wrap(new_key(), "certificate/1")
+    secret = (tmp_path / "vault-1.key").read_bytes()
+    make_next(tmp_path, 2).become("key", TODAY)
+    retired = list_keys(tmp_path)[1].become("retired", TODAY)
+    assert keyring.unwrap(wrapped, "certificate/1")
+    disk = os.open(retired.path, os.O_RDONLY)  # as a second name of the file, or who reads the disk, would see it
+    retired.become("destroyed", TODAY).overwrite()
+    assert os.pread(disk, len(secret), 0) == b""
+    os.close(disk)
+    with pytest.raises(SealError, match="not in the keys folder"):
+        keyring.unwrap(wrapped, "certificate/1")
+    assert [path.name for path in sorted(tmp_path.iterdir())] == [f"vault-1.destroyed-{TODAY}", "vault-2.key"]
+
+
+def test_a_destroyed_key_that_was_copied_back_is_refused(tmp_path):
+    Keyring.create(tmp_path)
+    (tmp_path / f"vault-1.destroyed-{TODAY}").touch()
+    with pytest.raises(SecretFileError, match="take away the copied one"):
+        Keyring(tmp_path)
 
 
 def test_key_files_are_for_their_owner_alone_and_never_replaced(tmp_path):
-    Keyring.create(tmp_path / "keys.json")
+    Keyring.create(tmp_path)
     create_key(tmp_path / "mac.key")
     for path in tmp_path.iterdir():
         assert path.stat().st_mode & 0o777 == 0o600
     with pytest.raises(FileExistsError):
-        Keyring.create(tmp_path / "keys.json")
+        Keyring.create(tmp_path)
     with pytest.raises(FileExistsError):
         create_key(tmp_path / "mac.key")
     assert len(load_key(tmp_path / "mac.key")) == 32
@@ -129,20 +152,13 @@ def test_a_file_that_is_no_key_is_refused_without_showing_it(tmp_path, content):
         load_key(tmp_path / "missing.key")
 
 
-@pytest.mark.parametrize(
-    "content",
-    [
-        b"{}",
-        b'{"current": 1, "generations": {}}',
-        b'{"current": 2, "generations": {"1": "' + b"A" * 43 + b'="}}',
-        b'{"current": 1, "generations": {"1": "AAAA"}}',
-        b"\xff",
-    ],
-)
-def test_a_file_that_is_no_keyring_is_refused(tmp_path, content):
-    write_secret(tmp_path / "keys.json", content)
-    with pytest.raises(SecretFileError):
-        Keyring.load(tmp_path / "keys.json")
+def test_a_folder_without_a_key_in_use_is_refused(tmp_path):
+    make_next(tmp_path, 1)
+    with pytest.raises(SecretFileError, match="put it back"):
+        Keyring(tmp_path)
+    write_secret(tmp_path / "vault-2.key", b"AAAA")
+    with pytest.raises(SecretFileError, match="not a key"):
+        Keyring(tmp_path)
 
 
 def test_nothing_of_the_vault_shows_in_a_repr():

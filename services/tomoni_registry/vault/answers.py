@@ -1,8 +1,9 @@
 """Answers kept for a day: whoever sends a command again with the same Idempotency-Key gets the first answer again.
 
-An answer may hold a handle, so it is sealed. Requests are compared by a MAC under a node key: a bare hash of names
-and birth dates could be guessed. After a day both count no more, whenever they are deleted; the log still knows the key
-of a command that was carried out, so that a late repetition is refused and never carried out twice.
+An answer may hold a handle, so it is sealed. Requests are compared by a MAC under a node key, sealed with the answer: a
+hash of names and birth dates could be guessed, and backups would keep it for longer than the answer. After a day both
+count no more, whenever they are deleted; the log still knows the key of a command that was carried out, so that a late
+repetition is refused and never carried out twice.
 """
 
 import hmac
@@ -14,15 +15,15 @@ import msgspec
 from tomoni.database import Pool
 from tomoni.eventlog import Statement
 from tomoni.events.canonical import encode
-from tomoni_registry.vault.sealing import Keyring, WrappedKey, new_key, seal, unseal
+from tomoni_registry.vault.keyring import Keyring
+from tomoni_registry.vault.sealing import WrappedKey, new_key, seal, unseal
 
 KEPT_FOR = timedelta(hours=24)
 
 _FORGET = "DELETE FROM vault.answer WHERE command_id = $1 AND expires_at <= now()"
 _FORGET_ABOUT = "DELETE FROM vault.answer a USING log.entry e WHERE e.subject = $1 AND a.command_id = e.command_id"
 _INSERT = (
-    "INSERT INTO vault.answer (command_id, fingerprint, generation, wrapped, sealed, expires_at)"
-    " VALUES ($1, $2, $3, $4, $5, now() + $6)"
+    "INSERT INTO vault.answer (command_id, generation, wrapped, sealed, expires_at) VALUES ($1, $2, $3, $4, now() + $5)"
 )
 
 
@@ -65,8 +66,9 @@ class Answers:
         """
         key, place = new_key(), ("vault.answer", str(command_id))
         wrapped = self._keyring.wrap(key, *place)
-        sealed = seal(key, msgspec.json.encode(answer), *place)
-        new = (command_id, fingerprint, wrapped.generation, wrapped.wrapped, sealed, KEPT_FOR)
+        kept = KeptAnswer(fingerprint=fingerprint, answer=answer)
+        sealed = seal(key, msgspec.json.encode(kept), *place)
+        new = (command_id, wrapped.generation, wrapped.wrapped, sealed, KEPT_FOR)
         return Statement(sql=_FORGET, args=(command_id,)), Statement(sql=_INSERT, args=new)
 
     def forget_about(self, subject: str) -> Statement:
@@ -79,16 +81,14 @@ class Answers:
     async def find(self, command_id: UUID) -> KeptAnswer | None:
         """Return the answer of a command, None where there is none or its day is over."""
         row = await self._pool.fetchrow(
-            "SELECT fingerprint, generation, wrapped, sealed FROM vault.answer"
-            " WHERE command_id = $1 AND expires_at > now()",
+            "SELECT generation, wrapped, sealed FROM vault.answer WHERE command_id = $1 AND expires_at > now()",
             command_id,
         )
         if row is None:
             return None
         place = ("vault.answer", str(command_id))
         key = self._keyring.unwrap(WrappedKey(generation=row["generation"], wrapped=row["wrapped"]), *place)
-        answer = msgspec.json.decode(unseal(key, row["sealed"], *place), type=Answer)
-        return KeptAnswer(fingerprint=row["fingerprint"], answer=answer)
+        return msgspec.json.decode(unseal(key, row["sealed"], *place), type=KeptAnswer)
 
     async def forget_expired(self) -> None:
         """Delete the answers whose day is over."""

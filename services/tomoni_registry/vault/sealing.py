@@ -9,12 +9,10 @@ data under another certificate.
 import base64
 import secrets
 from pathlib import Path
-from typing import Annotated
 
 import msgspec
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
-from msgspec import Meta
 
 from tomoni.secret_files import SecretFileError, read_secret, write_secret
 
@@ -55,49 +53,6 @@ class WrappedKey(msgspec.Struct, frozen=True, kw_only=True):
 
     generation: int
     wrapped: bytes
-
-
-class _KeyringFile(msgspec.Struct, forbid_unknown_fields=True):
-    current: int
-    generations: Annotated[dict[int, bytes], Meta(min_length=1)]
-
-
-class Keyring:
-    """The key-encryption keys, by generation: new values are wrapped under the current one, older ones still open."""
-
-    def __init__(self, current: int, generations: dict[int, bytes]) -> None:
-        self._current = current
-        self._generations = generations
-
-    @classmethod
-    def create(cls, path: Path) -> "Keyring":
-        """Make a file with the first generation; raise FileExistsError where it is there."""
-        generations = {1: new_key()}
-        write_secret(path, msgspec.json.encode(_KeyringFile(current=1, generations=generations)) + b"\n")
-        return cls(1, generations)
-
-    @classmethod
-    def load(cls, path: Path) -> "Keyring":
-        """Return the keys of a file; raise SecretFileError where it is none."""
-        try:
-            file = msgspec.json.decode(read_secret(path), type=_KeyringFile)
-        except msgspec.MsgspecError as error:
-            raise SecretFileError(f"{path} is not a file of key-encryption keys") from error
-        if file.current not in file.generations or any(len(key) != KEY_BYTES for key in file.generations.values()):
-            raise SecretFileError(f"{path} lacks its current generation, or a key is not {KEY_BYTES} bytes long")
-        return cls(file.current, file.generations)
-
-    def wrap(self, key: bytes, *place: str) -> WrappedKey:
-        """Return a data key under the current generation; it unwraps in its place only."""
-        sealed = seal(self._generations[self._current], key, str(self._current), *place)
-        return WrappedKey(generation=self._current, wrapped=sealed)
-
-    def unwrap(self, wrapped: WrappedKey, *place: str) -> bytes:
-        """Return the data key; raise SealError where its generation is gone or it is of another place."""
-        key = self._generations.get(wrapped.generation)
-        if key is None:
-            raise SealError("the key-encryption key of this generation is not in the key file")
-        return unseal(key, wrapped.wrapped, str(wrapped.generation), *place)
 
 
 def load_key(path: Path) -> bytes:

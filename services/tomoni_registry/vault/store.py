@@ -12,8 +12,9 @@ import msgspec
 
 from tomoni.database import Pool
 from tomoni.eventlog import Statement
+from tomoni_registry.vault.keyring import Keyring
 from tomoni_registry.vault.records import FIELDS, RECORD_TYPES, Field, Record
-from tomoni_registry.vault.sealing import Keyring, WrappedKey, new_key, seal, unseal
+from tomoni_registry.vault.sealing import WrappedKey, new_key, seal, unseal
 
 _INSERT_KEY = "INSERT INTO vault.data_key (subject, generation, wrapped) VALUES ($1, $2, $3)"
 _INSERT_RECORD = "INSERT INTO vault.record (id, subject, field, sealed) VALUES ($1, $2, $3, $4)"
