@@ -13,6 +13,7 @@ from tomoni import logging, loop, roles, settings
 from tomoni.eventlog import SigningRefused
 from tomoni.server import serve as serve_app
 from tomoni.settings import SettingsError
+from tomoni_cli import vault
 from tomoni_registry import schema
 from tomoni_registry.app import open_registry
 from tomoni_registry.initialise import Databases, NewNode, initialise
@@ -24,6 +25,8 @@ from tomoni_registry.settings import RegistrySettings, load_settings
 app = App(name="registry", help="A town's registry node: the only authority over its certificates.")
 rules = App(name="rules", help="The rules of a scheme: presets of nine issuers, and checking an edited file.")
 app.command(rules)
+for _command in (vault.rotate_vault_key, vault.destroy_retired_keys, vault.erase):
+    app.command(_command)
 
 Config = Annotated[Path, Parameter(help="Settings file (TOML); TOMONI_… variables prevail.")]
 
