@@ -2,6 +2,7 @@
 
 import asyncio
 import uuid
+from datetime import date
 
 import asyncpg
 import pytest
@@ -10,7 +11,7 @@ from tests.registry.conftest import issue_body
 from tomoni.database import create_pool
 from tomoni.events import decode_event
 from tomoni.events.jurisdiction import CertificateErased
-from tomoni_registry.vault.keyring import Keyring
+from tomoni_registry.vault.keyring import Keyring, list_keys, make_next
 from tomoni_registry.vault.records import AccessRecord
 from tomoni_registry.vault.store import ErasedError, Vault
 
@@ -130,3 +131,32 @@ async def test_a_reading_that_an_erasure_overtakes_shows_nothing(keeping):
     finally:
         await blocking.close()
         await pool.close()
+
+
+async def test_what_an_old_backup_brings_back_is_shown_to_nobody_and_destroyed_again(keeping):
+    path = await ended(keeping)
+    subject = f"certificate/{path.rpartition('/')[2]}"
+    await keeping.sql("CREATE TABLE public.old_key AS SELECT * FROM vault.data_key WHERE subject = $1", subject)
+    await keeping.post(f"{path}/erase", {}, "supervisor")
+    await keeping.sql("INSERT INTO vault.data_key SELECT * FROM public.old_key")
+    await refused(await keeping.get(f"{path}/vault", "supervisor"), 410, "certificate-erased")
+    await keeping.stop()
+    await keeping.start()
+    while await keeping.sql("SELECT 1 FROM vault.data_key WHERE subject = $1", subject):
+        await keeping.pause()
+    assert (await keeping.get(f"{path}/erasure", "supervisor")).status_code == 200
+
+
+async def test_a_certificate_whose_wrapping_key_is_destroyed_goes_on_with_a_new_one(keeping):
+    """An old backup of the database has come back, and what it holds opens no more: that must not stop a revocation."""
+    path = f"/v1/certificates/{(await keeping.issue())['certificate']}"
+    await keeping.stop()
+    make_next(keeping.files.keys, 2).become("key", date(2026, 9, 1))
+    retired = list_keys(keeping.files.keys)[1].become("retired", date(2026, 9, 1))
+    retired.become("destroyed", date(2026, 10, 2)).overwrite()
+    await keeping.start()
+    await refused(await keeping.get(f"{path}/vault", "supervisor"), 410, "certificate-erased")
+    assert (await keeping.post(f"{path}/revoke", ENDED)).status_code == 200
+    held = (await keeping.get(f"{path}/vault", "supervisor")).json()
+    assert held["application"] is None
+    assert [one["note"] for one in held["reasons"]] == [ENDED["note"]]
