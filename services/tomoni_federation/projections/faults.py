@@ -7,3 +7,12 @@ class IllegalError(Exception):
 
 class InapplicableError(Exception):
     """A proven and legal event does not fit what came before: the log stops here, since skipping could skip an end."""
+
+
+class HandlerError(Exception):
+    """A handler failed on an entry: a fault of this software, which must not pass over it. The cause is the error."""
+
+    def __init__(self, log: str, position: int) -> None:
+        super().__init__(f"a handler failed on entry {position} of {log}")
+        self.log = log
+        self.position = position

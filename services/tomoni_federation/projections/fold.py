@@ -17,7 +17,7 @@ from tomoni.events import jurisdiction as j
 from tomoni_federation.mirror.keys import is_log_key
 from tomoni_federation.projections import certificates
 from tomoni_federation.projections.certificates import CertificateRow
-from tomoni_federation.projections.faults import IllegalError, InapplicableError
+from tomoni_federation.projections.faults import HandlerError, IllegalError, InapplicableError
 
 _UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
 _SLUG = re.compile(r"[a-z][a-z0-9-]{0,63}")
@@ -132,7 +132,10 @@ def needs(
 
 
 def fold(log: str, origin: str, entries: Sequence[Decoded], prior: Prior) -> Changes:
-    """Return what the entries change, up to the first that is illegal or does not fit."""
+    """Return what the entries change, up to the first that is illegal or does not fit.
+
+    Raises HandlerError, which names the entry, where a handler fails otherwise.
+    """
     folding = _Folding(log, origin, prior, entries[0].position if entries else 0)
     changes = folding.changes
     for entry in entries:
@@ -144,6 +147,8 @@ def fold(log: str, origin: str, entries: Sequence[Decoded], prior: Prior) -> Cha
         except InapplicableError as error:
             changes.fault = Fault(entry.position, illegal=False, reason=str(error))
             break
+        except Exception as error:
+            raise HandlerError(log, entry.position) from error
         changes.position = entry.position + 1
     return changes
 
