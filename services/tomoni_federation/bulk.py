@@ -26,6 +26,10 @@ class Into(NamedTuple):
     names: str
     types: str
 
+    def in_schema(self, schema: str) -> "Into":
+        """Return the same for the table of that name in another schema."""
+        return self._replace(table=f"{schema}.{self.table.partition('.')[2]}")
+
     def statement(self) -> str:
         """Return the insert of columns given as arrays, `$1`, `$2` …."""
         arrays = ", ".join(f"${number}::{of.strip()}[]" for number, of in enumerate(self.types.split(","), 1))

@@ -19,7 +19,7 @@ from tomoni.tlog.note import generate_signer
 from tomoni_federation.projections import sql
 from tomoni_federation.projections.digest import digest
 from tomoni_federation.projections.fold import _HANDLERS, Prior, decode, fold, needs
-from tomoni_federation.projections.project import Projector, _share
+from tomoni_federation.projections.project import Behind, Projector, share
 
 
 @pytest.fixture
@@ -481,7 +481,9 @@ async def test_the_running_role_cannot_change_or_remove_what_is_proven(federatio
 
 
 def test_no_log_waits_because_another_has_a_long_history():
-    shares = {code: high - low for code, low, high in _share([("a", 0, 10**6), ("b", 5, 7), ("c", 0, 30)], 100)}
+    extents = (("a", 0, 10**6), ("b", 5, 7), ("c", 0, 30))
+    behind = [Behind(*extent, missing_unknown=False) for extent in extents]
+    shares = {one.log: one.high - one.low for one in share(behind, 100)}
     assert shares == {"a": 68, "b": 2, "c": 30}
 
 

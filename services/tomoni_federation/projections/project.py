@@ -34,6 +34,15 @@ BUDGET = 10_000
 STOPS = Counter("tomoni_federation_stops_total", "Times a log was stopped by one of its own entries; each is an alarm")
 
 
+class Behind(NamedTuple):
+    """Entries of a log that are to be folded, from `low` to before `high`, and what its cursor says of before."""
+
+    log: str
+    low: int
+    high: int
+    missing_unknown: bool
+
+
 class _Found(NamedTuple):
     """What the mirror has of what is wanted: entries without a hole in them, and the first one missing, by log."""
 
@@ -100,23 +109,14 @@ class Projector:
 
     async def _advance(self, *, new_too: bool) -> tuple[int, list[Changes]]:
         async with self._pool.acquire() as connection, connection.transaction():
-            behind = await connection.fetch(sql.BEHIND, sql.PROJECTION, sql.VERSION, sql.GAP)
-            if not behind:
+            rows = await connection.fetch(sql.BEHIND, sql.PROJECTION, sql.VERSION, sql.GAP)
+            if not rows:
                 return 0, []
-            wanted = _share([(row["log"], row["position"], row["proven_size"]) for row in behind], self._budget)
-            entries, missing = await _read(connection, wanted)
-            missing_unknown = {row["log"] for row in behind if row["missing_unknown"]}
-            priors = await _priors(connection, entries, missing_unknown, new_too=new_too)
-            changes = [
-                fold(code, f"{self._federation}/{code}", of_log, priors[code]) for code, of_log in entries.items()
-            ]
-            changes += [Changes(code, position) for code, position in missing.items() if code not in entries]
-            for change in changes:
-                if change.log in missing and change.fault is None:
-                    change.fault = Fault(change.position, illegal=False, reason=sql.GAP)
-            await _write(connection, changes)
+            behind = share([Behind(*row) for row in rows], self._budget)
+            count, changes = await fold_behind(connection, self._federation, behind, new_too=new_too)
+            await write_changes(connection, changes)
             await tell_projected(connection, changes, self._clock())
-        return sum(len(of_log) for of_log in entries.values()), changes
+        return count, changes
 
     async def _accuse(self) -> int:
         """Store evidence against logs with an illegal entry, halted already; return how many those were.
@@ -148,19 +148,39 @@ def _report(changes: Iterable[Changes]) -> None:
             log.error("log_stopped", code=change.log, position=change.fault.position, error=change.fault.reason)
 
 
-def _share(behind: Sequence[tuple[str, int, int]], budget: int) -> list[tuple[str, int, int]]:
-    """Return (log, low, high) within the budget: no log waits because another has a long history to catch up."""
-    shares: list[tuple[str, int, int]] = []
+def share(behind: Sequence[Behind], budget: int) -> list[Behind]:
+    """Return what of it is within the budget: no log waits because another has a long history to catch up."""
+    shares: list[Behind] = []
     left = budget
-    by_need = sorted(behind, key=lambda row: row[2] - row[1])
-    for number, (code, low, high) in enumerate(by_need):
-        share = min(high - low, max(1, left // (len(by_need) - number)))
-        shares.append((code, low, low + share))
-        left = max(0, left - share)
+    by_need = sorted(behind, key=lambda one: one.high - one.low)
+    for number, one in enumerate(by_need):
+        part = min(one.high - one.low, max(1, left // (len(by_need) - number)))
+        shares.append(one._replace(high=one.low + part))
+        left = max(0, left - part)
     return shares
 
 
-async def _read(connection: Connection, wanted: Sequence[tuple[str, int, int]]) -> _Found:
+async def fold_behind(
+    connection: Connection, federation: str, behind: Sequence[Behind], *, new_too: bool, version: str = sql.SERVING
+) -> tuple[int, list[Changes]]:
+    """Read entries from the mirror and what they touch from a version of the read model; return what they change.
+
+    Returns how many entries were read, and the changes up to a fault. A log that the mirror has a gap in stops before
+    it. With `new_too` what is issued is looked up, too.
+    """
+    entries, missing = await _read(connection, behind)
+    missing_unknown = {one.log for one in behind if one.missing_unknown}
+    priors = await _priors(connection, entries, missing_unknown, new_too=new_too, version=version)
+    changes = [fold(code, f"{federation}/{code}", of_log, priors[code]) for code, of_log in entries.items()]
+    changes += [Changes(code, position) for code, position in missing.items() if code not in entries]
+    for change in changes:
+        if change.log in missing and change.fault is None:
+            change.fault = Fault(change.position, illegal=False, reason=sql.GAP)
+    return sum(len(of_log) for of_log in entries.values()), changes
+
+
+async def _read(connection: Connection, behind: Sequence[Behind]) -> _Found:
+    wanted = [(one.log, one.low, one.high) for one in behind]
     rows = await connection.fetch(sql.ENTRIES, *columns(wanted))
     by_log: defaultdict[str, list[tuple[int, bytes]]] = defaultdict(list)
     for code, position, data in rows:
@@ -181,7 +201,7 @@ async def _read(connection: Connection, wanted: Sequence[tuple[str, int, int]]) 
 
 
 async def _priors(
-    connection: Connection, entries: dict[str, list[Decoded]], missing_unknown: set[str], *, new_too: bool
+    connection: Connection, entries: dict[str, list[Decoded]], missing_unknown: set[str], *, new_too: bool, version: str
 ) -> dict[str, Prior]:
     priors = {code: Prior(missing_unknown=code in missing_unknown) for code in entries}
     certificates: list[tuple[str, str]] = []
@@ -193,27 +213,29 @@ async def _priors(
         documents.extend((code, document) for document in touched[1])
         streams.extend((code, subject) for subject in touched[2])
     if certificates:
-        for row in await connection.fetch(sql.CERTIFICATES, *columns(certificates)):
+        for row in await connection.fetch(sql.of(sql.CERTIFICATES, version), *columns(certificates)):
             certificate = CertificateRow(*row.values())
             priors[certificate.log].certificates[certificate.certificate] = certificate
     if documents:
-        for code, document in await connection.fetch(sql.DOCUMENTS, *columns(documents)):
+        for code, document in await connection.fetch(sql.of(sql.DOCUMENTS, version), *columns(documents)):
             priors[code].documents.add(document)
     if streams:
-        for code, subject, version, unknown in await connection.fetch(sql.STREAMS, *columns(streams)):
-            priors[code].streams[subject] = Stream(version, unknown)
+        for code, subject, number, unknown in await connection.fetch(sql.of(sql.STREAMS, version), *columns(streams)):
+            priors[code].streams[subject] = Stream(number, unknown)
     return priors
 
 
-async def _write(connection: Connection, changes: Sequence[Changes]) -> None:
+async def write_changes(connection: Connection, changes: Sequence[Changes], version: str = sql.SERVING) -> None:
+    """Write changes and move the cursors of their logs, in a version of the read model; must run in a transaction."""
     new = [as_row(row) for change in changes for row in change.new_certificates.values()]
     changed = [as_row(row) for change in changes for row in change.changed_certificates.values()]
     documents = [(c.log, document, identity) for c in changes for document, identity in c.documents.items()]
     streams = [(c.log, subject, s.version, s.unknown) for c in changes for subject, s in c.streams.items()]
     arrangements = [row for change in changes for row in change.arrangements]
     if arrangements:  # arrays within arrays of different lengths cannot be unnested; there are few of them
-        await connection.executemany(sql.INSERT_ARRANGEMENT, arrangements)
-    await execute_many(connection, sql.WITHDRAW_ARRANGEMENTS, [row for c in changes for row in c.withdrawals])
+        await connection.executemany(sql.of(sql.INSERT_ARRANGEMENT, version), arrangements)
+    withdrawals = [row for change in changes for row in change.withdrawals]
+    await execute_many(connection, sql.of(sql.WITHDRAW_ARRANGEMENTS, version), withdrawals)
     cursors = [
         (
             sql.PROJECTION,
@@ -229,12 +251,12 @@ async def _write(connection: Connection, changes: Sequence[Changes]) -> None:
     await write_together(
         connection,
         (
-            (sql.NEW_CERTIFICATES, new),
-            (sql.UPDATE_CERTIFICATES, changed),
-            (sql.NEW_DOCUMENTS, documents),
-            (sql.NEW_POSITIONS, [row for change in changes for row in change.positions]),
-            (sql.UPSERT_STREAMS, streams),
-            (sql.INSERT_MEMBERSHIPS, [row for change in changes for row in change.memberships]),
-            (sql.MOVE_CURSORS, cursors),
+            (sql.NEW_CERTIFICATES.in_schema(version), new),
+            (sql.of(sql.UPDATE_CERTIFICATES, version), changed),
+            (sql.NEW_DOCUMENTS.in_schema(version), documents),
+            (sql.NEW_POSITIONS.in_schema(version), [row for change in changes for row in change.positions]),
+            (sql.of(sql.UPSERT_STREAMS, version), streams),
+            (sql.of(sql.INSERT_MEMBERSHIPS, version), [row for change in changes for row in change.memberships]),
+            (sql.of(sql.MOVE_CURSORS, version), cursors),
         ),
     )

@@ -10,8 +10,16 @@ from tomoni_federation.bulk import Into
 
 PROJECTION: Final = "registry"
 VERSION: Final = 1
+SERVING: Final = "projection"
+"""The schema of the version that answers are read from; the statements name it."""
 GAP: Final = "the mirror lacks this entry, which was proven"
 """Why a log is halted whose next entry was removed or lost. It is never passed over: it could be an end."""
+
+
+def of(statement: str, version: str) -> str:
+    """Return a statement of the read model for the version in another schema."""
+    return statement.replace(f"{SERVING}.", f"{version}.")
+
 
 ENSURE_CURSORS: Final = """
 INSERT INTO projection.cursor (projection, version, log)
@@ -25,7 +33,7 @@ SELECT halted IS NOT NULL FROM projection.cursor WHERE projection = $1 AND versi
 """
 
 BEHIND: Final = """
-SELECT c.log, c.position, l.proven_size, c.missing_unknown
+SELECT c.log, c.position AS low, l.proven_size AS high, c.missing_unknown
 FROM projection.cursor c JOIN mirror.log l USING (log)
 WHERE c.projection = $1 AND c.version = $2 AND c.position < l.proven_size AND l.state <> 'quarantined'
   AND (c.halted IS NULL OR c.halted = $3 AND EXISTS (
