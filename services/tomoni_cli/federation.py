@@ -88,6 +88,9 @@ def migrate(*, config: Config, database: Owner) -> None:
     asyncio.run(prepare(database, roles.user_of(load_settings(config).database)))
 
 
+app.command("tomoni_cli.rebuild:rebuild", name="rebuild", help="Make the read model anew, beside the one that serves.")
+
+
 @app.command(name="rotate-statement-key")
 def rotate_statement_key(*, config: Config) -> None:
     """Make the next key for signed statements; the service signs with it once it is started again.
