@@ -11,7 +11,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 HASHED = ["--universal", "--generate-hashes", "--no-emit-index-url", "--no-annotate", "--no-header", "--quiet"]
 PLAIN = ["--universal", "--no-annotate", "--no-header", "--quiet"]
-GROUPS = ["data", "lint", "test"]
+GROUPS = ["bench", "data", "lint", "test"]
 BUILD = ["hatchling", "setuptools", "wheel"]
 """What builds this distribution and the few dependencies that come as source."""
 

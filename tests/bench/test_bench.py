@@ -11,6 +11,7 @@ import msgspec
 import psutil
 import pytest
 
+from tomoni_cli.bench import verify
 from tomoni_cli.bench.command import MODULES, as_table
 from tomoni_cli.bench.rows import Row, compare, median_row
 
@@ -19,6 +20,7 @@ REACH = {
     "relay": {"relay publish, sync always": 0.7},
     "verify": {"verify a log": 0.5},
     "intake": {"intake: receive, prove, project": 0.35, "commit to visible, p99 at 100/s": 0.33},
+    "rebuild": {"rebuild from the mirror": 0.35, "the same by eventsourcing": None},
     "status": {"status, 32 connections": 0.6},
     "batch": {"status of 120 documents in one request": 0.5, "recognition of 120 documents in one request": 0.25},
     "watch": {"watch 120 more documents": 0.1, "change to 50 followers, p99 at 50/s": 0.05},
@@ -103,6 +105,20 @@ async def test_ours_and_the_limit_are_measured_in_turn_and_the_median_round_is_k
 def test_the_ratio_is_of_one_round_and_not_of_the_best_of_each():
     row = median_row("work", [(100.0, 200.0), (50.0, 50.0), (80.0, 100.0)], reach=0.5, unit="entries/s")
     assert (row.value, row.limit, row.ratio) == (80.0, 100.0, 0.8)
+
+
+async def test_a_log_of_many_portions_is_written_whole(tmp_path, monkeypatch):
+    monkeypatch.setattr(verify, "PORTION", 512)
+    (row,) = await verify.run(tmp_path, 1_300)
+    assert row.value > 0
+    assert len({entry for portion in verify._portions(1_300) for entry in portion}) == 1_300
+    gc.unfreeze()
+
+
+def test_another_s_row_is_beside_and_reaches_nothing():
+    rows = [Row(name="theirs", value=1, limit=10, ratio=0.1, reach=None, unit="entries/s")]
+    cells = [cell for column in as_table(rows).columns for cell in column.cells]
+    assert cells[-2:] == ["0.10", "–"]
 
 
 def test_of_waiting_times_less_is_better():

@@ -18,7 +18,7 @@ from tomoni_cli.bench.rows import Row
 
 app = App(name="bench", help="Measure speed against limits taken in the same run.")
 
-RowName = Literal["append", "relay", "verify", "intake", "status", "batch", "watch", "memory"]
+RowName = Literal["append", "relay", "verify", "intake", "rebuild", "status", "batch", "watch", "memory"]
 Run = Callable[[Path, int], Coroutine[None, None, list[Row]]]
 """Takes a folder of its own, gone afterwards, and a size. What several rows of a run share lies beside the folder."""
 
@@ -27,6 +27,7 @@ MODULES: Mapping[RowName, str] = {
     "relay": "tomoni_cli.bench.relay",
     "verify": "tomoni_cli.bench.verify",
     "intake": "tomoni_cli.bench.intake",
+    "rebuild": "tomoni_cli.bench.rebuild",
     "status": "tomoni_cli.bench.status",
     "batch": "tomoni_cli.bench.batch",
     "watch": "tomoni_cli.bench.watch",
@@ -40,7 +41,7 @@ def bench(
     entries: Annotated[int, Parameter(help="Entries, events or documents to work on.")] = 100_000,
     json: Annotated[bool, Parameter(help="Print a JSON array instead of a table.")] = False,
 ) -> None:
-    """Run the named rows, or all: append, relay, verify, intake, status, batch, watch, memory."""
+    """Run the named rows, or all: append, relay, verify, intake, rebuild, status, batch, watch, memory."""
     logging.configure("bench", "WARNING")
     rows: list[Row] = []
     with tempfile.TemporaryDirectory(prefix="tomoni-bench-") as whole:
@@ -62,9 +63,11 @@ def as_table(rows: list[Row]) -> Table:
     """Return the rows as a table for people."""
     table = Table("work", "ours", "limit", "unit", "ratio", "to reach")
     for row in rows:
-        colour = "green" if row.ratio >= row.reach else "red"
-        ratio = f"[{colour}]{row.ratio:.2f}[/]"
+        ratio, reach = f"{row.ratio:.2f}", "–"
+        if row.reach is not None:
+            colour = "green" if row.ratio >= row.reach else "red"
+            ratio, reach = f"[{colour}]{ratio}[/]", f"{row.reach:.2f}"
         digits = 1 if row.unit == "ms" else 0
         value, limit = f"{row.value:,.{digits}f}", f"{row.limit:,.{digits}f}"
-        table.add_row(row.name, value, limit, row.unit, ratio, f"{row.reach:.2f}")
+        table.add_row(row.name, value, limit, row.unit, ratio, reach)
     return table

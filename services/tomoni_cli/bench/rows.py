@@ -9,14 +9,15 @@ import msgspec
 class Row(msgspec.Struct, frozen=True, kw_only=True):
     """One line of the table of the design's §11. `value` and `limit` are in `unit`; `ratio` is ours to the limit.
 
-    Of waiting times, where less is better, it is the limit to ours: more is always better for a ratio.
+    Of waiting times, where less is better, it is the limit to ours: more is always better for a ratio. A row without
+    `reach` is no work of ours: another's, printed beside.
     """
 
     name: str
     value: float
     limit: float
     ratio: float
-    reach: float
+    reach: float | None
     unit: str
 
 
