@@ -6,7 +6,6 @@ leaves nothing, a crash after it leaves everything: the client asks again and le
 """
 
 import asyncio
-import uuid
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -38,7 +37,11 @@ S = TypeVar("S")
 
 @dataclass(frozen=True, kw_only=True)
 class Order:
-    """A command as it came: its key, who sent it, its name and the fingerprint of the whole request."""
+    """A command as it came: its identity, who sent it, its name and the fingerprint of the whole request.
+
+    The identity stands in the log as its event's id. So it comes back with an entry that was lost, and a command of the
+    lost time is still not carried out twice.
+    """
 
     command_id: UUID
     who: str
@@ -126,7 +129,7 @@ class Desk:
 
     async def _decide_and_append(self, order: Order, decide: Decision) -> Answer:
         for _ in range(ATTEMPTS):
-            stamp = Stamp(event_id=str(uuid.uuid4()), origin=self.origin, at=self.clock())
+            stamp = Stamp(event_id=str(order.command_id), origin=self.origin, at=self.clock())
             try:
                 outcome = await decide(stamp)
             except Refused as refused:

@@ -44,7 +44,7 @@ class Town:
 def order(desk: Desk, request: AnyRequest, key: str | None, what: str, body: msgspec.Struct, *about: str) -> Order:
     """Return the order of a request; raise Problem where its Idempotency-Key is missing or no UUID."""
     try:
-        command_id = UUID(key or "")
+        command_id = desk.answers.identify(UUID(key or ""))
     except ValueError:
         raise Problem(
             "idempotency-key-invalid",

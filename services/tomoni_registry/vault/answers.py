@@ -59,6 +59,13 @@ class Answers:
         """Return the MAC of a request: who sent it, what is asked for, and the body as it was understood."""
         return hmac.digest(self._mac_key, b"tomoni-command-v1\n" + encode(list(parts)), "sha256")
 
+    def identify(self, key: UUID) -> UUID:
+        """Return the identity of a command by its Idempotency-Key; the log may name it, since it does not tell the key.
+
+        A client may have made its key of anything, a name included.
+        """
+        return UUID(bytes=hmac.digest(self._mac_key, b"tomoni-command-id-v1\n" + key.bytes, "sha256")[:16], version=4)
+
     def keep(self, command_id: UUID, fingerprint: bytes, answer: Answer) -> tuple[Statement, Statement]:
         """Return the statements that keep an answer in the place of one whose day is over.
 
