@@ -14,6 +14,7 @@ from tomoni.eventlog import SigningRefused
 from tomoni.server import serve as serve_app
 from tomoni.settings import SettingsError
 from tomoni_cli import vault
+from tomoni_cli.recover import bring_back, tell
 from tomoni_registry import schema
 from tomoni_registry.app import open_registry
 from tomoni_registry.initialise import Databases, NewNode, initialise
@@ -107,6 +108,34 @@ def migrate(
     loaded = load_settings(config)
     relay_settings = settings.load(_RelayDatabase, loaded.files.relay_settings)
     asyncio.run(_migrate(database, loaded.database, relay_settings.database))
+
+
+@app.command
+def recover(
+    *,
+    config: Config,
+    source: Annotated[
+        str, Parameter(name="--from", help="Address of the federation, or a folder of tlog-tiles files.")
+    ],
+    token_file: Annotated[
+        Path | None, Parameter(help="File with a token of the federation, bound to this town (supervisor or auditor).")
+    ] = None,
+    last_word_is_lost: Annotated[
+        bool, Parameter(negative=(), help="The file last-checkpoint is gone with the machine, for good.")
+    ] = False,
+    json: Annotated[bool, Parameter(negative=())] = False,
+) -> None:
+    """Bring back what an old backup or a cloned machine lacks, from the federation's mirror, with the node stopped.
+
+    Ends with status 1 where nothing could be brought back, 3 where the node still must not sign.
+    """
+    loaded = load_settings(config)
+    told = bring_back(loaded, source, token_file, last_word_is_lost=last_word_is_lost)
+    if json:
+        sys.stdout.write(msgspec.json.encode(told).decode() + "\n")
+    else:
+        tell(told)
+    sys.exit(0 if told.signed == told.size else 3)
 
 
 class _RelayDatabase(msgspec.Struct, frozen=True):

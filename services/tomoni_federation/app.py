@@ -34,6 +34,7 @@ from tomoni_federation.interface import MAX_BODY_BYTES, Answering
 from tomoni_federation.limits import LookupLimit
 from tomoni_federation.mirror.api import mirror_routes
 from tomoni_federation.mirror.health import require_proof
+from tomoni_federation.mirror.tail import tail_routes
 from tomoni_federation.projections.project import Projector
 from tomoni_federation.recognition.api import recognition_routes
 from tomoni_federation.recognition.batch import recognition_batch
@@ -77,6 +78,7 @@ def create_app(
             statement_routes(answering.statements),
             watch_routes(answering, watching.register, watching.feed),
             admission_routes(office, answering, federation),
+            tail_routes(pool),
             completeness_routes(answering),
             mirror_routes(pool),
             statistics_routes(answering),

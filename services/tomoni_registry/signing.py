@@ -59,8 +59,15 @@ class Signing:
             except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, EventLogError) as error:
                 log.error("heartbeat_failed", error=type(error).__name__)
 
+    async def check(self, evidence: Sequence[bytes] = ()) -> None:
+        """Compare the database with the last word, with what came back by the relay, and with further notes.
+
+        Raises SigningRefused or CorruptLog like `start`, and signs nothing.
+        """
+        await self._publisher.check([*await self._seen_outside(), *evidence])
+
     async def _check_and_beat(self) -> None:
-        await self._publisher.check(await self._seen_outside())
+        await self.check()
         await self._publisher.heartbeat()
 
     async def require_proof(self) -> None:

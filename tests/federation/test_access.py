@@ -27,6 +27,7 @@ ROUTES = {
     ("get", "/v1/jurisdictions/{code}/log/heartbeat"): "auditor",
     ("get", "/v1/jurisdictions/{code}/log/receipts"): "auditor",
     ("get", "/v1/jurisdictions/{code}/log/tile/{path}"): "auditor",
+    ("get", "/v1/jurisdictions/{code}/tail"): "auditor supervisor",
     ("post", "/v1/admissions"): "secretariat",
     ("post", "/v1/jurisdictions/{code}/readmit"): "secretariat",
     ("post", "/v1/jurisdictions/{code}/suspend"): "secretariat",

@@ -29,7 +29,7 @@ class LogKeyFiles:
 
     async def signers(self, after: int, size: int) -> Sequence[Signer]:
         """Return who signs the checkpoint of a size, the next after another: after a rotation the old and new key."""
-        keys = await self._named()
+        keys = await self.named()
         between = [key for key in keys if after < key.from_size <= size]
         return [self._signer(key.log_key) for key in (*keys_for(keys, after), *between)]
 
@@ -39,25 +39,29 @@ class LogKeyFiles:
         The folder holds a key that no entry names when a rotation came to nothing, and then it never signed; or when
         the database is an old backup, and then it tells by its signatures that the log was longer once.
         """
-        keys = await self._named()
+        keys = await self.named()
         named = {key.log_key for key in keys}
         unnamed = [signer.verifier for vkey, signer in self._known.items() if vkey not in named]
         return [*(Verifier.parse(key.log_key) for key in keys_for(keys, size)), *unnamed]
 
     async def current(self) -> str:
         """Return the verifier key of the key that signs from the committed head on."""
-        return (await self._named())[-1].log_key
+        return (await self.named())[-1].log_key
+
+    async def named(self) -> list[Key]:
+        """Return the key of the admission and those the log was rotated to, oldest first."""
+        events = [(entry.position, decode_event(entry.data)) for entry in await self._reader.stream(SUBJECT)]
+        rotated = [Key(position + 1, event.data.log_key) for position, event in events if isinstance(event, KeyRotated)]
+        return [Key(0, self._first.vkey), *rotated]
+
+    def can_sign(self, vkey: str) -> bool:
+        """Tell whether the folder holds the private half of a key."""
+        return vkey in self._known
 
     def add(self, name: str) -> "NewKey":
         """Return a new key of a log's name, not yet kept."""
         numbers = [int(path.stem.partition("-")[2]) for path in self._folder.glob(_PATTERN)]
         return NewKey(self._folder / f"log-{max(numbers) + 1}.key", generate_signer(name))
-
-    async def _named(self) -> list[Key]:
-        """Return the key of the admission and those the log was rotated to, oldest first."""
-        events = [(entry.position, decode_event(entry.data)) for entry in await self._reader.stream(SUBJECT)]
-        rotated = [Key(position + 1, event.data.log_key) for position, event in events if isinstance(event, KeyRotated)]
-        return [Key(0, self._first.vkey), *rotated]
 
     def _signer(self, vkey: str) -> Signer:
         if vkey not in self._known:

@@ -1,0 +1,137 @@
+"""What breaks for good and comes back, with every process real: nothing is lost, and no ended document looks valid."""
+
+import os
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from tomoni import times
+from tomoni.secret_files import write_secret
+from tomoni_cli.demo import people
+from tomoni_cli.demo.system import System
+from tomoni_cli.demo.towns import SHIBUYA
+
+NODE = f"node_{SHIBUYA.code}"
+PATIENCE = 120
+
+
+def until(look: Callable[[], bool], what: str) -> None:
+    """Wait for what happens in other processes; the limit only says when to give up."""
+    deadline = time.monotonic() + PATIENCE
+    while not look():
+        if time.monotonic() > deadline:
+            pytest.fail(f"it did not happen in {PATIENCE} s: {what}")
+        time.sleep(0.2)
+
+
+class Town:
+    """Shibuya, admitted, with its scheme open."""
+
+    def __init__(self, system: System) -> None:
+        self.system = system
+        secretariat = system.federation_api("secretariat")
+        secretariat.ask("/v1/admissions", system.admission_request(SHIBUYA))
+        secretariat.close()
+        system.relay(SHIBUYA).wait_ready()
+        self.supervisor, self.verifier = system.node_api(SHIBUYA, "supervisor"), system.federation_api("verifier")
+        self.clerk = system.node_api(SHIBUYA, "clerk")
+        self.supervisor.command("/v1/scheme/open", {"opens_on": "2020-04-01", "version": 0})
+        self.today = times.day_in_japan(times.now())
+
+    def issue(self, count: int = 1) -> tuple[str, str]:
+        """Issue certificates, and return the last one with its handle."""
+        for _ in range(count):
+            issued = self.clerk.command("/v1/certificates", people.shibuya_couple(self.today))
+        return str(issued["certificate"]), str(issued["handle"])
+
+    def revoke(self, certificate: str) -> None:
+        body = {"effect": "ended", "reason": "dissolution", "effective_on": str(self.today)}
+        self.clerk.command(f"/v1/certificates/{certificate}/revoke", body)
+
+    def status(self, handle: str) -> str:
+        body = {"issuer": SHIBUYA.code, "handle": handle, "purpose": "counter"}
+        return str(self.verifier.ask("/v1/status", body)["status"])
+
+    def entries(self) -> list[str]:
+        return self.system.run_sql(NODE, "SELECT encode(data, 'hex') FROM log.entry ORDER BY position").split()
+
+    def require_proven(self) -> None:
+        """Wait until the federation holds what the node holds, and the node has the receipt for it."""
+        entries = self.entries()
+        mirrored = "SELECT encode(data, 'hex') FROM mirror.entry ORDER BY position"
+        until(lambda: self.system.run_sql("federation", mirrored).split() == entries, "everything is proven")
+        receipted = f"SELECT max(size) = {len(entries)} FROM relay.receipt"
+        until(lambda: self.system.run_sql(NODE, receipted).strip() == "t", "the receipt is there")
+
+
+@contextmanager
+def town(folder: Path) -> Iterator[Town]:
+    with System(folder, [SHIBUYA]) as system:
+        yield Town(system)
+
+
+def copy_database(system: System, source: str, target: str, owner: str) -> None:
+    system.postgres.run_sql(f'DROP DATABASE IF EXISTS "{target}" WITH (FORCE)')
+    system.postgres.run_sql(f'CREATE DATABASE "{target}" OWNER "{owner}" TEMPLATE "{source}"')
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(400)
+def test_a_node_restored_from_an_old_backup_gets_its_tail_back_from_the_federation_and_goes_on(folder: Path) -> None:
+    with town(folder) as shibuya:
+        system, files = shibuya.system, shibuya.system.node_files(SHIBUYA)
+        revoked, handle = shibuya.issue(3)
+        for process in (system.node(SHIBUYA), system.relay(SHIBUYA)):
+            process.stop()
+        copy_database(system, NODE, "backup", f"{NODE}_owner")
+        system.node(SHIBUYA).start()
+        system.node(SHIBUYA).wait_ready()
+        system.relay(SHIBUYA).start()
+        shibuya.revoke(revoked)
+        shibuya.issue(3)
+        shibuya.require_proven()
+        before = shibuya.entries()
+        for process in (system.node(SHIBUYA), system.relay(SHIBUYA)):
+            process.stop()
+        copy_database(system, "backup", NODE, f"{NODE}_owner")
+        environment = {"TOMONI_DATABASE": system._database(files.settings)["DATABASE"]}
+        with patched(environment):
+            status, told = system.run("registry", "serve", "--config", str(files.settings))
+            assert (status, "the log must not go on" in told) == (3, True), told
+            token = folder / "federation.token"
+            write_secret(token, bound_token(system).encode())
+            command = ["registry", "recover", "--config", str(files.settings), "--from", system.federation.url]
+            status, told = system.run(*command, "--token-file", str(token))
+        assert status == 0, told
+        assert "4 entries came back; the log has 8." in told
+        assert "3 certificates came back without any personal data" in told
+        assert revoked in told
+        assert shibuya.entries() == before
+        system.node(SHIBUYA).start()
+        system.node(SHIBUYA).wait_ready()
+        system.relay(SHIBUYA).start()
+        _, newer = shibuya.issue()
+        shibuya.require_proven()
+        until(lambda: shibuya.status(newer) == "valid", "the new certificate is valid")
+        assert shibuya.status(handle) == "not-valid"
+
+
+def bound_token(system: System) -> str:
+    settings = str(system.federation_files.settings)
+    command = ["token", "--config", settings, "--scope", "supervisor", "--subject", "recover"]
+    status, token = system.run(*command, "--jurisdiction", SHIBUYA.code)
+    assert status == 0, token
+    return token.strip()
+
+
+@contextmanager
+def patched(environment: dict[str, str]) -> Iterator[None]:
+    """Have commands find the database where it is this time."""
+    before = dict(os.environ)
+    os.environ.update(environment)
+    yield
+    os.environ.clear()
+    os.environ.update(before)
