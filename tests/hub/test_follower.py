@@ -3,6 +3,7 @@
 import pytest
 
 from tests.hub.logs import ORIGIN, FederationLog, admitted, new_key, suspended
+from tomoni_cli.recover import FolderTail
 from tomoni_federation.hub.follower import Follower, LogError
 from tomoni_federation.hub.members import FoldError
 
@@ -33,6 +34,21 @@ async def test_nothing_is_fetched_twice(tmp_path):
     log.fetched.clear()
     await follower.advance()
     assert log.fetched == ["checkpoint"]
+
+
+async def test_a_copy_of_the_log_is_kept_whole_from_checkpoint_to_checkpoint(tmp_path):
+    log, folder = FederationLog(), tmp_path / "state" / "federation-log"
+    for size in (3, 255, 256, 600, 601):
+        log.entries += [admitted(A, new_key(), len(log.entries) + 1) for _ in range(size - len(log.entries))]
+        await following(log, tmp_path).advance()
+        entries, start = [], 0
+        while start is not None:
+            page = await FolderTail(folder).page(start)
+            entries += page.entries
+            start = page.after
+        assert entries == log.entries
+        assert [one.note for one in page.checkpoints] == [log.checkpoint()]
+        assert sum(file.is_file() for file in folder.rglob("*")) == 1 + -(-size // 256)
 
 
 async def test_a_restart_needs_no_federation(tmp_path):

@@ -3,10 +3,13 @@
 The hub keeps the tree's compact range beside what it has folded. New entries are believed when the range that they
 extend has the root of a checkpoint signed by the federation; so a log that was changed or cut is never followed, and
 a restart needs no federation.
+
+The bundles themselves are kept too, as tlog-tiles files under `federation-log`: a federation that has lost its database
+gets its own log back from here (`tomoni federation restore`).
 """
 
 import base64
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 
 import msgspec
@@ -47,6 +50,7 @@ class Follower:
         self._verifier = verifier
         self._fetch = fetch
         self._file = state_file
+        self._copy = state_file.parent / "federation-log"
         self.followed = load(state_file)
         """The state as of the last proven checkpoint."""
 
@@ -57,35 +61,52 @@ class Follower:
         Nothing is taken of a checkpoint that does not hold as a whole.
         """
         before = self.followed
-        checkpoint = await self._checkpoint()
+        note = await self._fetch("checkpoint")
+        checkpoint = self._open(note)
         if checkpoint.size < before.size:
             raise LogError("the federation's log is shorter than it was")
         tree, users = before.tree(), before.users
+        files: dict[str, bytes] = {}
         while tree.size < checkpoint.size:
-            for entry in await self._entries(tree.size, checkpoint.size):
+            for entry in await self._entries(tree.size, checkpoint.size, files):
                 tree.append(leaf_hash(entry))
                 users = apply_entry(users, entry, self._origin)
         if tree.root() != checkpoint.root:
             raise LogError("the federation's log is not the one of its checkpoint")
         if tree.size != before.size:
+            self._keep_copy(files, note)
             self._keep(tree, users)
         return dict(users) != before.users
 
-    async def _checkpoint(self) -> Checkpoint:
+    def _open(self, note: bytes) -> Checkpoint:
         try:
-            return open_checkpoint(await self._fetch("checkpoint"), self._origin, [self._verifier])
+            return open_checkpoint(note, self._origin, [self._verifier])
         except NoteError as error:
             raise LogError("the federation's checkpoint does not verify") from error
 
-    async def _entries(self, start: int, size: int) -> list[bytes]:
-        """Return the entries from `start` to the end of its bundle, in a tree of `size`."""
+    async def _entries(self, start: int, size: int, files: dict[str, bytes]) -> list[bytes]:
+        """Return the entries from `start` to the end of its bundle, in a tree of `size`; add the bundle to `files`."""
         index = start // TILE_WIDTH
         width = min(TILE_WIDTH, size - index * TILE_WIDTH)
         try:
-            bundle = decode_bundle(await self._fetch(entries_path(index, width)), width)
+            path = entries_path(index, width)
+            files[path] = await self._fetch(path)
+            bundle = decode_bundle(files[path], width)
         except ValueError as error:
             raise LogError("an entry bundle of the federation's log is malformed") from error
         return bundle[start - index * TILE_WIDTH :]
+
+    def _keep_copy(self, files: Mapping[str, bytes], note: bytes) -> None:
+        """Write bundles, and then the checkpoint that covers them: a crash leaves the copy of before."""
+        for path, data in (*files.items(), ("checkpoint", note)):
+            file = self._copy / path
+            file.parent.mkdir(parents=True, exist_ok=True)
+            write_atomically(file, data)
+        for path in files:
+            older = self._copy / path.partition(".p/")[0]
+            for file in older.with_name(f"{older.name}.p").glob("*"):
+                if file != self._copy / path:
+                    file.unlink()
 
     def _keep(self, tree: CompactRange, users: Users) -> None:
         followed = Followed(size=tree.size, range=base64.b64encode(tree.to_bytes()).decode(), users=dict(users))
