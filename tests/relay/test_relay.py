@@ -4,10 +4,11 @@ import asyncio
 
 import pytest
 
-from tests.relay.nodes import RECEIPTS, RelayProcess, mirroring, relaying, sizes
+from tests.relay.nodes import FEDERATION, RECEIPTS, RelayProcess, mirroring, relaying, sizes
 from tests.transport.hubs import SETAGAYA, SHIBUYA, crowded_hub, eventually, federation, running_hub, until
 from tests.transport.hubs import node as connected
 from tests.transport.test_publish import stored
+from tomoni.database import create_pool
 from tomoni.processes import free_port
 from tomoni.tlog.cosignature import cosign, generate_cosigner
 from tomoni.tlog.note import generate_signer, read_note, sign_note
@@ -21,6 +22,7 @@ from tomoni.transport import (
 )
 from tomoni.transport.provision import StreamLimits
 from tomoni.transport.subjects import KIND_HEADER, POSITION_HEADER
+from tomoni_federation.intake.receive import Receiver
 from tomoni_registry.relay.source import Progress
 
 SUBJECT = events_subject(SHIBUYA)
@@ -200,6 +202,20 @@ async def test_a_federation_that_was_restored_from_a_backup_gets_again_what_it_h
             await publish_one(restored, receipts_subject(SHIBUYA), Outgoing(receipt, {}), None)
         await eventually(lambda: mirror.proven == town.entries)
     assert [row["size"] for row in await town.receipts()] == [20, 30]
+
+
+async def test_a_federation_that_lost_everything_says_so_and_gets_the_log_from_its_beginning(hub, town):
+    async with mirroring(hub, town) as mirror, relaying(town.settings(hub, lag_seconds=0.5)):
+        await town.append(30)
+        await until(lambda: town.has_receipt(30))
+        mirror.forget(0)
+        pool = await create_pool(town.database.owner_dsn)
+        async with federation(hub) as restored:
+            nothing = Receiver(pool, FEDERATION, RECEIPTS).nothing(SHIBUYA)
+            await publish_one(restored, receipts_subject(SHIBUYA), Outgoing(nothing, {}), None)
+        await pool.close()
+        await eventually(lambda: mirror.proven == town.entries)
+    assert [row["size"] for row in await town.receipts()] == [30]
 
 
 async def test_a_receipt_of_another_signer_or_log_is_not_kept(hub, town, capsys):

@@ -16,9 +16,9 @@ from prometheus_client import Counter
 
 from tomoni import times
 from tomoni.database import Connection, Pool
-from tomoni.tlog.checkpoint import parse_checkpoint
-from tomoni.tlog.cosignature import Cosigner, cosign
-from tomoni.tlog.merkle import CompactRange
+from tomoni.tlog.checkpoint import Checkpoint, parse_checkpoint
+from tomoni.tlog.cosignature import Cosigner, cosign, make_cosignature
+from tomoni.tlog.merkle import EMPTY_ROOT, CompactRange
 from tomoni.tlog.note import read_note
 from tomoni.tlog.succession import Key
 from tomoni.transport.consume import RawMessage
@@ -87,6 +87,15 @@ class Receiver:
     async def heartbeats(self, messages: Sequence[RawMessage]) -> Received:
         """Take heartbeats; return once they are committed."""
         return await self._receive(messages, _take_heartbeat)
+
+    def nothing(self, code: str) -> bytes:
+        """Return the receipt for the empty log, which says that nothing of a log is held: its relay begins anew.
+
+        The town's own signature is not on it, and need not be: every log begins empty.
+        """
+        text = Checkpoint(f"{self._federation}/{code}", 0, EMPTY_ROOT).to_text()
+        line = make_cosignature(text, self._cosigner, int(self._clock().timestamp())).to_line()
+        return f"{text}\n{line}".encode()
 
     async def _receive(self, messages: Sequence[RawMessage], take: "_Take") -> Received:
         now = self._clock()

@@ -45,9 +45,10 @@ FAILING = Gauge("tomoni_federation_loop_failing", "1 while a loop cannot do its 
 class Receipts:
     """Sends receipts to the hub, the newest of each log, until it has them."""
 
-    def __init__(self, pool: Pool, connection: Connection) -> None:
+    def __init__(self, pool: Pool, connection: Connection, nothing: Callable[[str], bytes]) -> None:
         self._pool = pool
         self._connection = connection
+        self._nothing = nothing
         self._waiting: dict[str, bytes] = {}
         self._told = asyncio.Event()
 
@@ -57,9 +58,14 @@ class Receipts:
         self._told.set()
 
     async def give_again(self, codes: Sequence[str] | None = None) -> None:
-        """Send the newest receipts of some logs, or of all: after a start, and to a hub that was wiped."""
-        for code, _, note in await self._pool.fetch(sql.LATEST_RECEIPTS, codes):
-            self._waiting.setdefault(code, note)
+        """Send the newest receipts of some logs, or of all: after a start, and to a hub that was wiped.
+
+        Of those that are named and have none, say that nothing is held: the hub may still have a receipt by the
+        database that was lost, and their relays would wait for ever.
+        """
+        found = {code: note for code, _, note in await self._pool.fetch(sql.LATEST_RECEIPTS, codes)}
+        for code in found if codes is None else codes:
+            self._waiting.setdefault(code, found.get(code) or self._nothing(code))
         self._told.set()
 
     async def send(self) -> None:
@@ -95,7 +101,7 @@ class Work:
         self._receiver = receiver
         self._projector = projector
         self._office = office
-        self._receipts = Receipts(pool, connection)
+        self._receipts = Receipts(pool, connection, receiver.nothing)
         self._evidence = asyncio.Event()
 
     async def run(self) -> None:

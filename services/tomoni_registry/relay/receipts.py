@@ -57,7 +57,7 @@ class Receipts:
         """Take the newest receipt from the hub, and return it; where there is none, the latest that is kept.
 
         The newest may be of a smaller size than one that is kept: a federation that was restored from a backup has
-        lost what came after, and gets it from us alone.
+        lost what came after, and gets it from us alone; one that has nothing of ours gives a receipt for the empty log.
         """
         found = await last_message(connection, RECEIPTS, self._subject)
         if found is None:
@@ -77,8 +77,7 @@ class Receipts:
             REFUSED_RECEIPTS.labels("signature").inc()
             log.error("receipt_not_believed", error=type(error).__name__, reason_code="signature")
             return None
-        ours = await self._source.checkpoint(size)
-        if ours is None or read_note(ours).text != text:
+        if await self._source.text(size) != text:
             # The federation has signed for a checkpoint that is not in our log: another machine signs with our key,
             # our database was restored from an old backup, or the federation lies. All three need a person. The node
             # tells them apart by the log's own signature on it, and in the first two signs nothing more.

@@ -7,6 +7,9 @@ from typing import Final
 from tomoni.database import Pool
 from tomoni.eventlog import EventReader
 from tomoni.eventlog.reader import dense
+from tomoni.tlog import checkpoint as statement
+from tomoni.tlog.merkle import EMPTY_ROOT
+from tomoni.tlog.note import read_note
 from tomoni.transport import Kind, LastMessage, Outgoing
 from tomoni.transport.subjects import KIND_HEADER, MAX_BATCH_ENTRIES, POSITION_HEADER
 
@@ -126,6 +129,13 @@ class Source:
         """Return the note of the checkpoint that was signed at a size, or None."""
         note: bytes | None = await self._pool.fetchval(_CHECKPOINT, size)
         return note
+
+    async def text(self, size: int) -> str | None:
+        """Return what the checkpoint of a size says; None where none was signed. Every log begins empty."""
+        if size == 0:
+            return statement.Checkpoint(self._origin, 0, EMPTY_ROOT).to_text()
+        note = await self.checkpoint(size)
+        return None if note is None else read_note(note).text
 
     async def heartbeat(self) -> bytes | None:
         """Return the latest heartbeat, or None where the node has made none yet."""
