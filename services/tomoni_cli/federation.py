@@ -12,11 +12,15 @@ from rich.console import Console
 
 from tomoni import logging, loop, roles
 from tomoni.eventlog.errors import SigningRefused
+from tomoni.eventlog.recovery import RecoveryRefused
 from tomoni.server import serve as serve_app
 from tomoni.settings import SettingsError
+from tomoni_auditor.verify.sources import SourceError
+from tomoni_cli.recover import FolderTail
 from tomoni_federation.app import open_federation
 from tomoni_federation.initialise import NewFederation, initialise
 from tomoni_federation.mirror.verify import Fault, Verified, verify_mirror
+from tomoni_federation.restore import restore as restore_database
 from tomoni_federation.schema import prepare
 from tomoni_federation.settings import FederationSettings, load_settings
 from tomoni_federation.statements.keys import rotate
@@ -89,6 +93,30 @@ def migrate(*, config: Config, database: Owner) -> None:
 
 
 app.command("tomoni_cli.rebuild:rebuild", name="rebuild", help="Make the read model anew, beside the one that serves.")
+
+
+@app.command
+def restore(
+    *,
+    config: Config,
+    database: Owner,
+    copy: Annotated[Path, Parameter(name="--log", help="A copy of the federation's own log: tlog-tiles files.")],
+    last_word_is_lost: Annotated[
+        bool, Parameter(negative=(), help="The file last-checkpoint is gone with the machine, for good.")
+    ] = False,
+) -> None:
+    """Make a lost database anew: who is admitted from a copy of the own log, everything else from the towns."""
+    loaded = load_settings(config)
+    try:
+        restored = asyncio.run(
+            restore_database(loaded, database, FolderTail(copy), last_word_is_lost=last_word_is_lost)
+        )
+    except (RecoveryRefused, SourceError) as refused:
+        sys.stderr.write(f"tomoni: not restored: {refused}\n")
+        sys.exit(1)
+    console = Console(soft_wrap=True, highlight=False)
+    console.print(f"{restored.size} entries of the own log came back; it names {restored.jurisdictions} jurisdictions.")
+    console.print("Start the service: the towns send their logs again, and answers are unknown until they are proven.")
 
 
 @app.command(name="rotate-statement-key")

@@ -45,7 +45,7 @@ def _has(process, marker):
     return False
 
 
-RUNS = [["append"], ["relay"], ["verify"], ["intake"], ["status", "batch", "watch", "memory"]]
+RUNS = [["append"], ["relay"], ["verify"], ["intake"], ["rebuild"], ["status", "batch", "watch", "memory"]]
 
 
 @pytest.mark.parametrize("names", RUNS, ids=" ".join)

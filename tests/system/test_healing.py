@@ -1,11 +1,14 @@
 """What breaks for good and comes back, with every process real: nothing is lost, and no ended document looks valid."""
 
+import asyncio
 import os
+import shutil
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import asyncpg
 import pytest
 
 from tomoni import times
@@ -13,6 +16,7 @@ from tomoni.secret_files import write_secret
 from tomoni_cli.demo import people
 from tomoni_cli.demo.system import System
 from tomoni_cli.demo.towns import SHIBUYA
+from tomoni_federation.projections.digest import digest
 
 NODE = f"node_{SHIBUYA.code}"
 PATIENCE = 120
@@ -65,6 +69,17 @@ class Town:
         until(lambda: self.system.run_sql("federation", mirrored).split() == entries, "everything is proven")
         receipted = f"SELECT max(size) = {len(entries)} FROM relay.receipt"
         until(lambda: self.system.run_sql(NODE, receipted).strip() == "t", "the receipt is there")
+
+    def digest(self) -> str:
+        async def read() -> str:
+            connection = await asyncpg.connect(self.system.postgres.tcp_dsn("federation"))
+            try:
+                async with connection.transaction(isolation="repeatable_read"):
+                    return await digest(connection)
+            finally:
+                await connection.close()
+
+        return asyncio.run(read())
 
 
 @contextmanager
@@ -135,3 +150,51 @@ def patched(environment: dict[str, str]) -> Iterator[None]:
     yield
     os.environ.clear()
     os.environ.update(before)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(400)
+@pytest.mark.parametrize("hub_too", [False, True])
+def test_a_federation_that_lost_its_database_comes_back_equal(folder: Path, hub_too: bool) -> None:
+    with town(folder) as shibuya:
+        system = shibuya.system
+        revoked, handle = shibuya.issue(4)
+        shibuya.revoke(revoked)
+        shibuya.require_proven()
+        if hub_too:  # what was published before is on no hub any more: the town has to begin anew
+            system.hub.stop()
+            shutil.rmtree(folder / "hub" / "state" / "js")
+            system.hub.start()
+            system.hub.wait_ready()
+            shibuya.issue()
+            shibuya.require_proven()
+        before, own = shibuya.digest(), own_log(system)
+        system.federation.kill()
+        system.postgres.run_sql("DROP DATABASE federation WITH (FORCE)")
+        system.postgres.run_sql("CREATE DATABASE federation OWNER federation_owner")
+        environment = {
+            "TOMONI_DATABASE": system._database(system.federation_files.settings)["DATABASE"],
+            "TOMONI_OWNER_DATABASE": system.postgres.tcp_dsn("federation", "federation_owner"),
+        }
+        command = ["federation", "restore", "--config", str(system.federation_files.settings)]
+        with patched(environment):
+            status, told = system.run(*command, "--log", str(folder / "hub" / "state" / "federation-log"))
+        assert status == 0, told
+        assert own_log(system) == own
+        system.federation.start()
+        system.federation.wait_ready()
+
+        def equal() -> bool:
+            assert shibuya.status(handle) != "valid"
+            return shibuya.digest() == before
+
+        until(equal, "the read model is equal, bit for bit")
+        _, newer = shibuya.issue()
+        shibuya.require_proven()
+        until(lambda: shibuya.status(newer) == "valid", "the new certificate is valid")
+        assert shibuya.status(handle) == "not-valid"
+        assert system.verify_mirror() == (0, "")
+
+
+def own_log(system: System) -> str:
+    return system.run_sql("federation", "SELECT encode(data, 'hex') FROM log.entry ORDER BY position")
