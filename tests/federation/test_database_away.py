@@ -74,7 +74,7 @@ async def ask_everything(service, bodies):
     tokens = service.settings.tokens
     scopes = ["secretariat", "auditor", "verifier"]
     issuer = TokenIssuer(service.files.token_key, tokens.issuer)
-    token = issuer.issue("somebody", scopes, tokens.audience)
+    token = issuer.issue("somebody", scopes, tokens.audience, jurisdiction=SHIBUYA)
     headers = {"Authorization": f"Bearer {token}", "Accept": "application/json"}
     names = {"code": SHIBUYA, "name": "kanto", "path": "0/000", "receiver": SHIBUYA}
     names |= {"watch": str(uuid.uuid4()), "prefecture": "13"}
