@@ -195,6 +195,8 @@ async def test_killed_while_it_tells_of_issuers_that_stop_and_return_it_tells_ev
         for turn, state in enumerate(TURNS):
             before = TOTAL + turn * A_TURN
             await eventually(lambda: all(len(one.taken) == before for one in followers))  # noqa: B023  # awaited here
+            while not await owner.fetchval("SELECT bool_and(settled) FROM watch.issuer"):
+                await asyncio.sleep(0.05)  # a look that is under way would tell the later ones first
             async with owner.transaction():  # half of the issuers can be told of, and then it waits until it is killed
                 await owner.execute("SELECT FROM watch.issuer WHERE log = $1 FOR UPDATE", CODES[TOWNS // 2])
                 async with owner_of(database) as other:
