@@ -1,6 +1,7 @@
 """Histories in folders: what is right proves; whatever is changed anywhere is found, and where it is is said."""
 
 import json
+import re
 from datetime import date, timedelta
 from pathlib import Path
 
@@ -329,6 +330,19 @@ class TestEveryBitCounts:
         path = str(file.relative_to(whole.folder))
         assert fault.path == path, fault
         self.require_place(fault, file, path, at // 8, right)
+
+    def test_each_signature_of_a_hand_over_counts_among_the_receipts_too(self, whole: Archive):
+        file = whole.folder / "131130" / "receipts"
+        right = file.read_bytes()
+        of_log = "\n\u2014 tomoni.example/131130 ".encode()
+        places = [found.end() - 2 for found in re.finditer(re.escape(of_log), right)]
+        assert len(places) > right.count(b"\n\n") // 2  # one of them is signed by two keys
+        for at in places:
+            file.write_bytes(right[:at] + b"1" + right[at + 1 :])
+            try:
+                assert fault_of(whole).path == "131130/receipts"
+            finally:
+                file.write_bytes(right)
 
     def require_place(self, fault: HistoryFault, file: Path, path: str, byte: int, right: bytes) -> None:
         """Require that the position is that of what stands at the byte, as exactly as it can be known."""

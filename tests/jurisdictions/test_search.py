@@ -3,7 +3,7 @@
 import unicodedata
 
 import pytest
-from hypothesis import assume, given, settings
+from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 
 from tomoni.jurisdictions import OrdinaryWardError, UnknownCodeError, all_jurisdictions, by_code, find
@@ -137,6 +137,7 @@ def test_width_script_case_and_separators_do_not_matter(place, data) -> None:
 
 @settings(deadline=None)
 @given(PLACES, st.sampled_from(["ō", "ô", "ou", "oo", "ū", "û", "uu"]))
+@example(by_code("352161"), "ou")  # Sanyoonoda: two of them meet, and all of it is one
 def test_any_way_to_write_long_vowels_is_one(place, way: str) -> None:
     vowel = "o" if way[0] in "oōô" else "u"
     assume(f"{vowel}u" not in place.romaji.lower())  # Wanouchi: the u begins the next syllable, nothing is long

@@ -118,6 +118,8 @@ class _Walk:
         self._tree = GrowingTree()
         self._bundle = (b"", 0)
         self._last_checkpoint: int | None = None
+        self._notes: tuple[bytes, ...] = ()
+        """The notes of that size: more than one where the log was readmitted with another key."""
         self.words = Words(folder, code, origin)
         self.known_as_of: datetime | None = None
         self.heard_at: datetime | None = None
@@ -198,8 +200,14 @@ class _Walk:
             expected = f"the root {root.hex()} of the entries before position {word.size}"
             raise self.words.fault(word.kind, word.number, word.size, expected, f"the root {checkpoint.root.hex()}")
         if word.kind == CHECKPOINTS:
+            self._notes = (*(self._notes if word.size == self._last_checkpoint else ()), word.note)
             self._last_checkpoint = word.size
-        elif word.kind == RECEIPTS and self._trust.receipts is not None:
+        elif word.kind == RECEIPTS and word.size == self._last_checkpoint and not word.note.startswith(self._notes):
+            # Where two keys have signed, a signature that is none any more would be passed over.
+            raise self.words.fault(
+                word.kind, word.number, word.size, "the bytes of the checkpoint of this size", "others before its end"
+            )
+        if word.kind == RECEIPTS and self._trust.receipts is not None:
             self.known_as_of = self._cosigned(word, [self._trust.receipts], "the federation's key for receipts")
         elif word.kind == HEARTBEAT:
             self._settle_heartbeat(word)

@@ -33,7 +33,7 @@ _LATIN = tuple((re.compile(pattern), spelling) for pattern, spelling in (
     (r"(?<![sc])hu", "fu"), (r"si", "shi"), (r"ti", "chi"), (r"tu", "tsu"), (r"zi|di", "ji"), (r"dzu|du", "zu"),
     (r"sy", "sh"), (r"cy|ty", "ch"), (r"zy|jy", "j"), (r"cch", "tch"),
     (r"m(?=[bmp])", "n"),
-    (r"oh(?![aeiouy])|o[ou]", "o"), (r"uu", "u"),
+    (r"o(?:h(?![aeiouy])|[ou])+", "o"), (r"uu+", "u"),
 ))  # fmt: skip
 """Kunrei to Hepburn, `m` for ん, and long vowels written in every way, each to one spelling."""
 
