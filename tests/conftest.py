@@ -1,7 +1,6 @@
 """Fixtures that every part shares: one PostgreSQL cluster a test process, a fresh database a test."""
 
 import asyncio
-import gc
 import os
 import shutil
 import sys
@@ -14,6 +13,7 @@ import uvloop
 from hypothesis import settings
 
 from tests.databases import created
+from tomoni.server import calm_collector
 from tomoni_cli.embedded.postgres import EmbeddedDatabase, EmbeddedPostgres
 
 # The tests start several hundred processes. Where PYTHONDONTWRITEBYTECODE is set, as in many container images, each
@@ -41,8 +41,8 @@ def pytest_asyncio_loop_factories(
 
 
 def pytest_collection_finish() -> None:
-    """Keep what was collected out of sight of the collector of cycles, which would look through it all again."""
-    gc.freeze()
+    """Let the collector of cycles look rarely, as in our processes, and never through all that was collected."""
+    calm_collector()
 
 
 def _place_for_many_databases() -> Path | None:
