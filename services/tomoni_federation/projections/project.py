@@ -248,11 +248,11 @@ async def write_changes(connection: Connection, changes: Sequence[Changes], vers
         )
         for c in sorted(changes, key=lambda change: change.log)
     ]
+    await execute_many(connection, sql.of(sql.UPDATE_CERTIFICATES, version), changed)
     await write_together(
         connection,
         (
             (sql.NEW_CERTIFICATES.in_schema(version), new),
-            (sql.of(sql.UPDATE_CERTIFICATES, version), changed),
             (sql.NEW_DOCUMENTS.in_schema(version), documents),
             (sql.NEW_POSITIONS.in_schema(version), [row for change in changes for row in change.positions]),
             (sql.of(sql.UPSERT_STREAMS, version), streams),

@@ -1,7 +1,8 @@
 """The statements of the read model: every write is one statement over arrays, whatever the number of rows.
 
 Reads of rows that are about to change go through LATERAL … LIMIT 1: the planner cannot turn them into a scan of a
-table of a million rows because ten thousand keys are asked for.
+table of a million rows because ten thousand keys are asked for. Their arrays stand in a SELECT, out of the planner's
+sight: it then makes their plan once, and not for each number of keys anew, which took longer than executing it.
 """
 
 from typing import Final
@@ -50,7 +51,7 @@ JOIN mirror.log l ON l.log = w.log AND w.position < l.proven_size
 
 ENTRIES: Final = """
 SELECT w.log, e.position, e.data
-FROM unnest($1::text[], $2::bigint[], $3::bigint[]) AS w (log, low, high)
+FROM unnest((SELECT $1::text[]), (SELECT $2::bigint[]), (SELECT $3::bigint[])) AS w (log, low, high)
 CROSS JOIN LATERAL (
     SELECT position, data FROM mirror.entry
     WHERE log = w.log AND position >= w.low AND position < w.high ORDER BY position
@@ -58,7 +59,7 @@ CROSS JOIN LATERAL (
 """
 
 CERTIFICATES: Final = """
-SELECT c.* FROM unnest($1::text[], $2::uuid[]) AS w (log, certificate)
+SELECT c.* FROM unnest((SELECT $1::text[]), (SELECT $2::uuid[])) AS w (log, certificate)
 CROSS JOIN LATERAL (
     SELECT log, certificate::text, version, kind, document, certified_on, conditional_until, confirmed_on, effect,
         effective_on, unknown, first_position, last_position
@@ -67,14 +68,14 @@ CROSS JOIN LATERAL (
 """
 
 DOCUMENTS: Final = """
-SELECT w.log, w.document FROM unnest($1::text[], $2::bytea[]) AS w (log, document)
+SELECT w.log, w.document FROM unnest((SELECT $1::text[]), (SELECT $2::bytea[])) AS w (log, document)
 CROSS JOIN LATERAL (
     SELECT 1 FROM projection.document k WHERE k.log = w.log AND k.document = w.document LIMIT 1
 ) AS d
 """
 
 STREAMS: Final = """
-SELECT s.* FROM unnest($1::text[], $2::text[]) AS w (log, subject)
+SELECT s.* FROM unnest((SELECT $1::text[]), (SELECT $2::text[])) AS w (log, subject)
 CROSS JOIN LATERAL (
     SELECT log, subject, version, unknown FROM projection.stream k
     WHERE k.log = w.log AND k.subject = w.subject LIMIT 1
