@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import asyncpg
 from asyncpg.pool import PoolConnectionProxy
 from pogo_core.util import migrate as pogo
+from pogo_core.util import sql as pogo_sql
 
 if TYPE_CHECKING:  # the driver's classes are generic in its stubs only
     Pool = asyncpg.Pool[asyncpg.Record]
@@ -60,7 +61,10 @@ async def migrate(dsn: str, service: str, folders: Sequence[Path]) -> None:
     connection: asyncpg.Connection[asyncpg.Record] = await asyncpg.connect(dsn)
     try:
         await connection.execute("SELECT pg_advisory_lock($1)", _MIGRATION_LOCK)
+        await pogo_sql.ensure_pogo_sync(connection)
+        applied = await pogo_sql.get_applied_migrations(connection, schema_name=service)
         for folder in folders:
-            await pogo.apply(connection, folder, schema_name=service, logger=_quiet)
+            if not applied.issuperset(file.stem for file in folder.iterdir()):  # pogo parses them all, twice
+                await pogo.apply(connection, folder, schema_name=service, logger=_quiet)
     finally:
         await connection.close()

@@ -9,6 +9,7 @@ from pathlib import Path
 import httpx
 import msgspec
 
+from tests import loopback
 from tests.federation.towns import FEDERATION, Town
 from tomoni.admission import sign_admission
 from tomoni.auth import TokenIssuer
@@ -70,7 +71,7 @@ class Service:
 
     async def is_ready(self) -> bool:
         try:
-            async with httpx.AsyncClient(trust_env=False) as client:
+            async with loopback.client() as client:
                 return (await client.get(f"{self.url}/health/ready", timeout=10)).status_code == 200
         except httpx.TransportError:
             return False
@@ -93,7 +94,7 @@ class Service:
         tokens = self.settings.tokens
         token = TokenIssuer(self.files.token_key, tokens.issuer).issue("test", [scope], tokens.audience)
         headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/json"}
-        async with httpx.AsyncClient(trust_env=False) as client:
+        async with loopback.client() as client:
             return await client.post(self.url + path, content=msgspec.json.encode(body), headers=headers, timeout=30)
 
     async def status(self, town: Town, handle: str, purpose: str = "counter") -> str:

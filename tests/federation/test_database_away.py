@@ -7,10 +7,10 @@ from contextlib import AsyncExitStack
 from pathlib import Path
 
 import asyncpg
-import httpx
 import msgspec
 import pytest
 
+from tests import loopback
 from tests.faults.sweep import require_away, sweep
 from tests.faults.unwritable import full_disk, read_only
 from tests.federation.services import Service
@@ -78,7 +78,7 @@ async def ask_everything(service, bodies):
     headers = {"Authorization": f"Bearer {token}", "Accept": "application/json"}
     names = {"code": SHIBUYA, "name": "kanto", "path": "0/000", "receiver": SHIBUYA}
     names |= {"watch": str(uuid.uuid4()), "prefecture": "13"}
-    async with httpx.AsyncClient(base_url=service.url, trust_env=False, timeout=60) as client:
+    async with loopback.client(service.url, timeout=60) as client:
         return await sweep(client, headers, names, bodies)
 
 

@@ -1,8 +1,8 @@
 """The keys of statements as an operator has them: made with the federation, rotated by a command, read at a start."""
 
-import httpx
 import msgspec
 
+from tests import loopback
 from tests.federation.services import Service
 from tests.federation.test_service import run
 from tests.transport.hubs import running_hub
@@ -11,7 +11,7 @@ from tomoni.documents import document_hash, new_handle
 
 
 async def published(service):
-    async with httpx.AsyncClient(trust_env=False) as client:
+    async with loopback.client() as client:
         return [key["kid"] for key in (await client.get(f"{service.url}/v1/statements/keys")).json()["keys"]]
 
 
@@ -41,7 +41,7 @@ async def test_no_log_line_holds_a_handle_of_a_batch_or_a_statement(database, tm
         tokens = service.settings.tokens
         token = TokenIssuer(service.files.token_key, tokens.issuer).issue("test", ["verifier"], tokens.audience)
         headers = {"Authorization": f"Bearer {token}", "Accept": "application/jose, application/x-ndjson"}
-        async with service, httpx.AsyncClient(trust_env=False, base_url=service.url, headers=headers) as client:
+        async with service, loopback.client(service.url, headers=headers) as client:
             signed = await client.post("/v1/status", json=question)
             assert (signed.status_code, signed.headers["content-type"]) == (200, "application/jose")
             await client.post("/v1/status", json=question | {"handle": handle[:-1] + "U"})

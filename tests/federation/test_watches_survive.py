@@ -8,6 +8,7 @@ import asyncpg
 import httpx
 import pytest
 
+from tests import loopback
 from tests.federation.services import Relay, Service
 from tests.federation.towns import Town
 from tests.federation.watching import events
@@ -92,7 +93,7 @@ class Scene:
 
     def client(self):
         limits = httpx.Limits(max_connections=None)
-        return httpx.AsyncClient(base_url=self.service.url, trust_env=False, timeout=30, limits=limits)
+        return loopback.client(self.service.url, timeout=30, limits=limits)
 
     async def open_watch(self, http, number):
         """Watch every document; return the watch and its owner's token."""

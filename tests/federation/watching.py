@@ -6,6 +6,7 @@ from contextlib import asynccontextmanager
 import httpx
 import msgspec
 
+from tests import loopback
 from tomoni.processes import free_port
 from tomoni.server import _serve_until
 
@@ -114,7 +115,7 @@ async def served(desk):
         await serving
 
     url = f"http://127.0.0.1:{port}"
-    async with httpx.AsyncClient(base_url=url, trust_env=False, timeout=30) as http:
+    async with loopback.client(url, timeout=30) as http:
         async with asyncio.timeout(20):
             while True:
                 try:

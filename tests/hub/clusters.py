@@ -11,6 +11,7 @@ from pathlib import Path
 import httpx
 import msgspec
 
+from tests import loopback
 from tests.hub.logs import NAME, FederationLog, admitted
 from tests.transport.certificates import self_signed
 from tests.transport.hubs import SETAGAYA, SHIBUYA, until
@@ -168,7 +169,7 @@ async def is_ready(hub: Hub) -> bool:
 async def leaders(hub: Hub) -> list[str]:
     """Return who leads EVENTS as one server knows it: one name or none."""
     with contextlib.suppress(httpx.HTTPError):
-        async with httpx.AsyncClient(trust_env=False) as http:
+        async with loopback.client() as http:
             answer = await http.get(f"http://127.0.0.1:{hub.ports.monitor}/jsz?accounts=true&streams=true")
         accounts = msgspec.json.decode(answer.content).get("account_details") or []
         streams = [stream for account in accounts for stream in account.get("stream_detail") or []]

@@ -14,6 +14,7 @@ import msgspec
 import psutil
 import pytest
 
+from tests import loopback
 from tests.hub.logs import NAME, ORIGIN, FederationLog, admitted, new_key, readmitted, suspended
 from tests.transport.hubs import eventually
 from tomoni import nkey
@@ -267,7 +268,7 @@ async def hub_command(folder: Path, log: FederationLog):
         *(sys.executable, "-m", "tomoni_cli.main", "hub", "--config", str(file)), stderr=asyncio.subprocess.PIPE
     )
     try:
-        async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", trust_env=False) as http:
+        async with loopback.client(f"http://127.0.0.1:{port}") as http:
             async with asyncio.timeout(60):
                 while not await answers(http):
                     assert process.returncode is None

@@ -11,6 +11,7 @@ import httpx
 import msgspec
 import pytest
 
+from tests import loopback
 from tests.registry.conftest import CODE, FEDERATION
 from tomoni.admission import AdmissionRequest, verify_admission
 from tomoni.settings import SettingsError, load
@@ -141,7 +142,7 @@ async def test_a_node_serves_until_it_is_told_to_stop(new, administered, unused_
     files = await initialise(replace(new, http_port=unused_tcp_port), administered)
     process = await tomoni("registry", "serve", "--config", str(files.settings))
     token = await output("token", "--config", str(files.settings), "--scope", "supervisor", "--subject", "chief")
-    async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{unused_tcp_port}") as client:
+    async with loopback.client(f"http://127.0.0.1:{unused_tcp_port}") as client:
         await until_ready(client, process)
         headers = {
             "Authorization": f"Bearer {token.strip()}",

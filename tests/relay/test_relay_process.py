@@ -6,6 +6,7 @@ import signal
 
 import httpx
 
+from tests import loopback
 from tests.relay.nodes import RelayProcess
 from tests.transport.hubs import SHIBUYA, until
 from tomoni.processes import free_port
@@ -13,7 +14,7 @@ from tomoni.processes import free_port
 
 def started(town, hub, folder) -> tuple[RelayProcess, httpx.AsyncClient]:
     port = free_port()
-    http = httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", trust_env=False)
+    http = loopback.client(f"http://127.0.0.1:{port}")
     return RelayProcess(town.settings(hub), folder, port), http
 
 

@@ -29,12 +29,13 @@ def start(port: int, mode: str = "ready") -> subprocess.Popen[str]:
 
 
 def wait_until_live(port: int) -> None:
-    for _ in range(200):
-        try:
-            if httpx.get(f"http://127.0.0.1:{port}/health/live").status_code == 200:
-                return
-        except httpx.TransportError:
-            time.sleep(0.05)
+    with httpx.Client(trust_env=False) as http:
+        for _ in range(200):
+            try:
+                if http.get(f"http://127.0.0.1:{port}/health/live").status_code == 200:
+                    return
+            except httpx.TransportError:
+                time.sleep(0.05)
     raise AssertionError("the server did not come up")
 
 

@@ -11,6 +11,7 @@ import httpx
 import msgspec
 import pytest
 
+from tests import loopback
 from tomoni import times
 from tomoni.events import decode_event
 from tomoni.events.jurisdiction import CertificateIssued
@@ -44,7 +45,7 @@ class Clients:
             await asyncio.gather(*(self._client() for _ in range(CLIENTS)))
 
     async def _client(self) -> None:
-        async with httpx.AsyncClient(base_url=self._url, headers=self._headers, timeout=10, trust_env=False) as http:
+        async with loopback.client(self._url, headers=self._headers, timeout=10) as http:
             while self._left > 0:
                 self._left -= 1
                 self.acknowledged.append(await self._issue(http))

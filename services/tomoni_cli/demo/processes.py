@@ -1,5 +1,6 @@
 """The demonstration's own processes: each a `tomoni …` command with its log file, stopped in the reverse order."""
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -49,15 +50,14 @@ class Process:
     def wait_ready(self, path: str = "/health/ready") -> None:
         """Return when the process answers that it is ready; raise ProcessError where it ends or takes too long."""
         deadline = time.monotonic() + READY_SECONDS
-        while time.monotonic() < deadline:
-            if self._child is None or self._child.poll() is not None:
-                raise ProcessError(f"{self.name} ended at its start; see {self.log}")
-            try:
-                if httpx.get(self.url + path, timeout=6, trust_env=False).status_code == 200:
-                    return
-            except httpx.TransportError:
-                pass
-            time.sleep(0.05)
+        with httpx.Client(timeout=6, trust_env=False) as http:
+            while time.monotonic() < deadline:
+                if self._child is None or self._child.poll() is not None:
+                    raise ProcessError(f"{self.name} ended at its start; see {self.log}")
+                with contextlib.suppress(httpx.TransportError):
+                    if http.get(self.url + path).status_code == 200:
+                        return
+                time.sleep(0.05)
         raise ProcessError(f"{self.name} did not become ready in {READY_SECONDS} s; see {self.log}")
 
     def stop(self) -> None:
