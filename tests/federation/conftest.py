@@ -4,10 +4,10 @@ import asyncio
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import partial
 from pathlib import Path
 
 import asyncpg
-import httpx
 import pytest
 
 from tests.databases import copied, created
@@ -120,10 +120,9 @@ async def desk(federation, tmp_path: Path):
         office = Office(federation.pool, sequencer, FEDERATION, clock=lambda: federation.now)
         verifier = TokenVerifier(issuer.jwks(), issuer.issuer, AUDIENCE)
         watching = open_watching(federation.pool, lambda: made.now)
-        app = create_app(answering, office, verifier, FEDERATION, watching)
-        transport = httpx.ASGITransport(app=app)
-        async with httpx.AsyncClient(transport=transport, base_url="http://federation") as client:
-            made = Desk(federation, client, issuer, office, app, watching)
+        make_app = partial(create_app, answering, office, verifier, FEDERATION, watching)
+        made = Desk(federation, issuer, office, watching, make_app)
+        async with made.client:
             yield made
 
 

@@ -1,5 +1,9 @@
 """A federation answering over HTTP, for the tests of its answers."""
 
+from functools import cached_property
+
+import httpx
+
 from tests.federation.towns import FEDERATION, NOW
 
 AUDIENCE = f"{FEDERATION}/federation"
@@ -8,11 +12,20 @@ AUDIENCE = f"{FEDERATION}/federation"
 class Desk:
     """A federation answering over HTTP, with tokens of every scope."""
 
-    def __init__(self, federation, client, issuer, office, app, watching):
-        self.federation, self.client, self._issuer, self.office, self.app = federation, client, issuer, office, app
-        self.watching = watching
+    def __init__(self, federation, issuer, office, watching, make_app):
+        self.federation, self._issuer, self.office, self.watching = federation, issuer, office, watching
+        self._make_app = make_app
+        self.client = httpx.AsyncClient(transport=httpx.ASGITransport(app=self._answer), base_url="http://federation")
         self.now = NOW
         """What the federation's clock says."""
+
+    @cached_property
+    def app(self):
+        """Made at the first question: it takes longer than most tests, and many ask none."""
+        return self._make_app()
+
+    async def _answer(self, scope, receive, send):
+        await self.app(scope, receive, send)
 
     def token(self, *scopes, subject="somebody", **bound):
         return self._issuer.issue(subject, scopes, AUDIENCE, **bound)
