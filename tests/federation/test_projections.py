@@ -15,10 +15,10 @@ from tomoni.events import JurisdictionEvent, encode_event
 from tomoni.events import federation as f
 from tomoni.events import jurisdiction as j
 from tomoni.events.canonical import encode
+from tomoni.history.fold import _HANDLERS, Prior, decode, fold, needs
 from tomoni.tlog.note import generate_signer
 from tomoni_federation.projections import sql
 from tomoni_federation.projections.digest import digest
-from tomoni_federation.projections.fold import _HANDLERS, Prior, decode, fold, needs
 from tomoni_federation.projections.project import Behind, Projector, share
 
 

@@ -10,8 +10,8 @@ import pytest
 from tests.federation.test_projections import digest_of
 from tests.federation.towns import FEDERATION, NOW, Town, unknown_event
 from tomoni.events import jurisdiction as j
+from tomoni.history import fold
 from tomoni.settings import SettingsError
-from tomoni_federation.projections import fold
 from tomoni_federation.rebuild import run
 from tomoni_federation.rebuild.comparing import Difference
 from tomoni_federation.rebuild.filling import RebuildFaultError

@@ -9,7 +9,7 @@ from tests.federation.towns import Town, unknown_event
 from tomoni.events import jurisdiction as j
 from tomoni.events import vocabulary
 from tomoni.events.types import IssuerSet, Kind, Pattern
-from tomoni_federation.recognition.terms import TERMS
+from tomoni.history.terms import TERMS
 
 CHARTER = {
     "network": "national",

@@ -5,12 +5,12 @@ import pytest
 
 from tests.federation.test_status_decision import CURRENT, DAY, TODAY, having
 from tomoni.events.vocabulary import PATTERNS
-from tomoni_federation.recognition.arrangements import Arrangement, Entry, Question
-from tomoni_federation.recognition.decision import ReceiverView, decide
-from tomoni_federation.recognition.networks import Acceptance, Change, Charter, Network, Standing
-from tomoni_federation.recognition.terms import TERMS
-from tomoni_federation.recognition.texts import RANKING_TEXTS, TEXTS
-from tomoni_federation.status.decision import Answer
+from tomoni.history.arrangements import Arrangement, Entry, Question
+from tomoni.history.networks import Acceptance, Change, Charter, Network, Standing
+from tomoni.history.recognition import ReceiverView, decide
+from tomoni.history.status import Answer
+from tomoni.history.terms import TERMS
+from tomoni.history.texts import RANKING_TEXTS, TEXTS
 
 SHIBUYA, SETAGAYA, YOKOHAMA = "131130", "131121", "141003"
 VALID = Answer(status="valid", fresh_as_of=None)

@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 
 from tests.federation.test_recognition_decision import CHARTER, HOUSING, QUESTION, VALID
 from tests.federation.test_status_decision import DAY, TODAY, having
-from tomoni_federation.recognition.decision import ReceiverView, decide
-from tomoni_federation.recognition.networks import Acceptance, Change, Network, Standing
+from tomoni.history.networks import Acceptance, Change, Network, Standing
+from tomoni.history.recognition import ReceiverView, decide
 
 days = st.integers(-6, 6).map(lambda number: TODAY + number * DAY)
 some_kinds = st.sets(st.sampled_from(["partnership", "familyship"]), min_size=1).map(frozenset)

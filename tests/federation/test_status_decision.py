@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from tomoni_federation.status.decision import Certificate, Document, IssuerView, decide
+from tomoni.history.status import Certificate, Document, IssuerView, decide
 
 NOW = datetime(2026, 11, 23, 3, 0, tzinfo=UTC)  # noon in Japan
 TODAY = date(2026, 11, 23)

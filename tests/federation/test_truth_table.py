@@ -9,9 +9,9 @@ from tests.federation.towns import Town
 from tests.federation.truth_table import ISSUER, NETWORKS, TABLE, join, page
 from tomoni.documents import new_handle
 from tomoni.events import jurisdiction as j
+from tomoni.history.recognition import Outcome
+from tomoni.history.texts import RANKING_TEXTS, TEXTS
 from tomoni.jurisdictions import all_jurisdictions
-from tomoni_federation.recognition.decision import Outcome
-from tomoni_federation.recognition.texts import RANKING_TEXTS, TEXTS
 
 PAGE = Path(__file__).parents[2] / "docs" / "recognition.md"
 

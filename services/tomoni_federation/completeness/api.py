@@ -9,12 +9,12 @@ from litestar.params import QueryParameter
 
 from tomoni.auth import requires
 from tomoni.documentation import answered, problems
+from tomoni.history.status import IssuerView
 from tomoni.jurisdictions import Jurisdiction, all_jurisdictions, by_code
 from tomoni_federation.interface import Answering, AnyRequest
 from tomoni_federation.prefectures import AskedPrefecture, prefecture_within_reach
 from tomoni_federation.projections.sql import PROJECTION, VERSION
 from tomoni_federation.status.api import respond
-from tomoni_federation.status.decision import IssuerView
 from tomoni_federation.status.standing import Standing, standing
 
 PAGE: Final = 1_000

@@ -21,13 +21,13 @@ from typing import Final
 from tomoni.events import EventError, decode_event
 from tomoni.events.jurisdiction import KeyRotated
 from tomoni.events.types import MAX_ENTRY_BYTES
+from tomoni.history.keys import cosignature_verifier_of, is_log_key, verifier_of
 from tomoni.tlog.checkpoint import Checkpoint, parse_checkpoint
 from tomoni.tlog.cosignature import open_cosigned
 from tomoni.tlog.keys import NoteError
 from tomoni.tlog.merkle import EMPTY_ROOT, CompactRange, leaf_hashes
 from tomoni.tlog.note import Verifier, open_note, read_note
 from tomoni.tlog.succession import Key, keys_for
-from tomoni_federation.mirror.keys import cosignature_verifier_of, is_log_key, verifier_of
 
 MAX_AHEAD: Final = 2_000
 """Positions beyond the proven size that are kept: two full batches. A relay has no reason to be further ahead."""

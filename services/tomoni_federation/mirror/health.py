@@ -10,10 +10,10 @@ import structlog
 from prometheus_client import Counter
 
 from tomoni.database import Pool
+from tomoni.history.keys import verifier_of
 from tomoni.tlog.checkpoint import open_checkpoint
 from tomoni.tlog.keys import NoteError
 from tomoni.tlog.merkle import CompactRange, leaf_hash
-from tomoni_federation.mirror.keys import verifier_of
 
 _SOME_LOGS: Final = """
 SELECT l.log, l.proven_size, l.compact, k.note, e.data, e.leaf,

@@ -11,11 +11,11 @@ from dataclasses import dataclass
 from typing import Final, Self
 
 from tomoni.database import Connection
+from tomoni.history.keys import verifier_of
 from tomoni.tlog.checkpoint import open_checkpoint
 from tomoni.tlog.keys import NoteError
 from tomoni.tlog.merkle import CompactRange, leaf_hash
 from tomoni.tlog.note import Verifier
-from tomoni_federation.mirror.keys import verifier_of
 
 _PREFETCH: Final = 2_000
 

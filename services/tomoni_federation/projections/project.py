@@ -18,12 +18,12 @@ from prometheus_client import Counter
 
 from tomoni import times
 from tomoni.database import Connection, Pool
+from tomoni.history.certificates import CertificateRow, as_row
+from tomoni.history.fold import Changes, Decoded, Fault, Prior, Stream, decode, fold, needs
 from tomoni_federation.bulk import columns, execute_many, write_together
 from tomoni_federation.mirror.evidence import accuse_entry
 from tomoni_federation.mirror.tree import GAPS, MirrorGapError
 from tomoni_federation.projections import sql
-from tomoni_federation.projections.certificates import CertificateRow, as_row
-from tomoni_federation.projections.fold import Changes, Decoded, Fault, Prior, Stream, decode, fold, needs
 from tomoni_federation.watches.telling import tell_projected
 
 log = structlog.get_logger()

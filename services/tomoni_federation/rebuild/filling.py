@@ -11,7 +11,7 @@ from typing import Final, NamedTuple
 import asyncpg
 
 from tomoni.database import Connection
-from tomoni_federation.projections.faults import HandlerError
+from tomoni.history.faults import HandlerError
 from tomoni_federation.projections.project import Behind, fold_behind, share, write_changes
 from tomoni_federation.projections.sql import PROJECTION, VERSION
 

@@ -6,14 +6,14 @@ have these names then (docs/decisions/0086).
 """
 
 import hashlib
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
 import tomoni.events
+import tomoni.history
+import tomoni_federation.projections
 from tomoni.database import Connection
-from tomoni_federation.projections.fold import fold
 from tomoni_federation.projections.sql import PROJECTION, SERVING, VERSION
 
 NEXT: Final = "projection_next"
@@ -166,9 +166,9 @@ async def _layout(connection: Connection, version: str) -> str:
 
 
 def _reading() -> str:
-    """Return a hash of the software that reads events and folds them: of the source of both packages."""
+    """Return a hash of the software that reads events, folds them and writes rows: of the source of its packages."""
     whole = hashlib.sha256()
-    for package in (tomoni.events.__file__, sys.modules[fold.__module__].__file__):
-        for source in sorted(Path(package or "").parent.glob("*.py")):
+    for package in (tomoni.events, tomoni.history, tomoni_federation.projections):
+        for source in sorted(Path(package.__file__ or "").parent.glob("*.py")):
             whole.update(source.read_bytes())
     return whole.hexdigest()

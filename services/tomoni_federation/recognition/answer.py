@@ -8,10 +8,14 @@ from typing import Final
 from msgspec.structs import replace
 
 from tomoni.auth import Principal
+from tomoni.history.arrangements import Entry, Question
+from tomoni.history.recognition import Considered, Decision, ReceiverView, decide
+from tomoni.history.status import IssuerView
+from tomoni.history.status import decide as decide_status
+from tomoni.history.texts import RANKING_TEXTS, TEXTS, Ranking, Reason
 from tomoni.problems import Problem
 from tomoni.times import day_in_japan
 from tomoni_federation.interface import Answering, document_key, jurisdiction, require_within_reach
-from tomoni_federation.recognition.arrangements import Entry, Question
 from tomoni_federation.recognition.bodies import (
     ConsideredAnswer,
     EntryAnswer,
@@ -19,13 +23,9 @@ from tomoni_federation.recognition.bodies import (
     RecognitionAnswer,
     RecognitionQuestion,
 )
-from tomoni_federation.recognition.decision import Considered, Decision, ReceiverView, decide
 from tomoni_federation.recognition.history import read_as_known
 from tomoni_federation.recognition.query import Known, Wanted, read
-from tomoni_federation.recognition.texts import RANKING_TEXTS, TEXTS, Ranking, Reason
 from tomoni_federation.status.api import StatusAnswer, to_body
-from tomoni_federation.status.decision import IssuerView
-from tomoni_federation.status.decision import decide as decide_status
 
 MOST_AHEAD: Final = timedelta(days=366)
 """How far ahead a day may be: a contract or an enrolment, not a lifetime in which anything may change."""

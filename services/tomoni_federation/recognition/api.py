@@ -8,13 +8,13 @@ from litestar.params import Body, FromQuery, QueryParameter
 from tomoni.auth import SCOPES, requires
 from tomoni.documentation import answered, example, problems, speaks
 from tomoni.documents import document_hash
+from tomoni.history.arrangements import Arrangement
 from tomoni.media import JOSE, wants
 from tomoni.problems import Problem
 from tomoni.statements import Asked
 from tomoni.strict_json import StrictJson
 from tomoni_federation.interface import ASKING, Answering, AnyRequest, jurisdiction
 from tomoni_federation.recognition.answer import answer_question
-from tomoni_federation.recognition.arrangements import Arrangement
 from tomoni_federation.recognition.bodies import (
     QUESTION,
     RECOGNISED,

@@ -10,10 +10,10 @@ from msgspec import Meta
 from tomoni.events import vocabulary
 from tomoni.events.types import Code, Service
 from tomoni.events.vocabulary import Words
+from tomoni.history.recognition import Outcome, Standing
+from tomoni.history.terms import TERMS
+from tomoni.history.texts import RANKING_TEXTS, TEXTS, Ranking, Reason
 from tomoni_federation.interface import Described
-from tomoni_federation.recognition.decision import Outcome, Standing
-from tomoni_federation.recognition.terms import TERMS
-from tomoni_federation.recognition.texts import RANKING_TEXTS, TEXTS, Ranking, Reason
 from tomoni_federation.status.api import VALID, Handle, Purpose, StatusAnswer
 
 

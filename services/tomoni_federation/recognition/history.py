@@ -18,13 +18,13 @@ from tomoni.database import Connection, Pool
 from tomoni.eventlog.reader import STREAM
 from tomoni.events import decode_event
 from tomoni.events import federation as f
+from tomoni.history.arrangements import Arrangement
+from tomoni.history.fold import Changes, Prior, decode, fold
+from tomoni.history.networks import Acceptance, Change, Charter
+from tomoni.history.status import Certificate, Document, IssuerView
 from tomoni_federation.admissions import decider
-from tomoni_federation.projections.fold import Changes, Prior, decode, fold
 from tomoni_federation.projections.sql import PROJECTION, VERSION
-from tomoni_federation.recognition.arrangements import Arrangement
-from tomoni_federation.recognition.networks import Acceptance, Change, Charter
 from tomoni_federation.recognition.query import Known, Told
-from tomoni_federation.status.decision import Certificate, Document, IssuerView
 from tomoni_federation.status.query import Key
 
 _EXTENT: Final = """

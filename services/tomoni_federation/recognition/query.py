@@ -8,10 +8,10 @@ from typing import Final, NamedTuple, TypeVar
 import asyncpg
 
 from tomoni.database import Connection, Pool
+from tomoni.history.arrangements import Arrangement
+from tomoni.history.networks import Acceptance, Change, Charter, Network, Standing
+from tomoni.history.status import Document, IssuerView
 from tomoni_federation.projections.sql import PROJECTION, VERSION
-from tomoni_federation.recognition.arrangements import Arrangement
-from tomoni_federation.recognition.networks import Acceptance, Change, Charter, Network, Standing
-from tomoni_federation.status.decision import Document, IssuerView
 from tomoni_federation.status.query import Key, look_up
 
 _RECEIVERS: Final = """

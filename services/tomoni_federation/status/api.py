@@ -11,6 +11,7 @@ from msgspec import Meta
 from tomoni.documentation import answered, example, problems, speaks
 from tomoni.documents import document_hash
 from tomoni.events.types import Code
+from tomoni.history.status import Answer, Document, Reason, Status, decide
 from tomoni.media import JOSE, wants
 from tomoni.statements import Asked
 from tomoni.strict_json import StrictJson
@@ -25,7 +26,6 @@ from tomoni_federation.interface import (
     sees_details,
 )
 from tomoni_federation.statements.api import STATEMENT, signed
-from tomoni_federation.status.decision import Answer, Document, Reason, Status, decide
 
 TEXTS: Final[dict[Reason, str]] = {
     "issuer-not-admitted": "This issuer does not take part in the federation. Ask the issuer itself.",

@@ -11,6 +11,7 @@ from msgspec import Meta
 
 from tomoni.documentation import Spoken, example
 from tomoni.events.types import Code
+from tomoni.history.status import decide
 from tomoni.media import NDJSON
 from tomoni.problems import Problem, ProblemDetails
 from tomoni.times import day_in_japan
@@ -24,7 +25,6 @@ from tomoni_federation.interface import (
     sees_details,
 )
 from tomoni_federation.status.api import VALID, Handle, StatusAnswer, to_body
-from tomoni_federation.status.decision import decide
 from tomoni_federation.status.query import Key, look_up
 
 

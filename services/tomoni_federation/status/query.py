@@ -7,8 +7,8 @@ from typing import Final
 import asyncpg
 
 from tomoni.database import Connection, Pool
+from tomoni.history.status import Certificate, Document, IssuerView
 from tomoni_federation.projections.sql import PROJECTION, VERSION
-from tomoni_federation.status.decision import Certificate, Document, IssuerView
 
 LOOKUP: Final = """
 SELECT 0 AS n, o.log, l.state, c.fresh_as_of, c.halted IS NOT NULL AS halted, c.unknown, c.missing_unknown,

@@ -3,7 +3,7 @@
 from datetime import datetime, timedelta
 from typing import Final, Literal
 
-from tomoni_federation.status.decision import IssuerView
+from tomoni.history.status import IssuerView
 
 SILENT_AFTER: Final = timedelta(hours=24)
 """Heartbeats come every minute; after a day counters are told `unknown`."""

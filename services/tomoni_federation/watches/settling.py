@@ -18,9 +18,9 @@ from prometheus_client import Gauge
 from tomoni import times
 from tomoni.database import Pool
 from tomoni.eventlog.connections import BROKEN
+from tomoni.history.status import IssuerView
 from tomoni.times import day_in_japan
 from tomoni_federation.projections.sql import PROJECTION, VERSION
-from tomoni_federation.status.decision import IssuerView
 from tomoni_federation.watches import sql
 from tomoni_federation.watches.telling import Watched, tell, view_of
 

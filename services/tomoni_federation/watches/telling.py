@@ -14,10 +14,10 @@ from uuid import UUID
 from asyncpg import Record
 
 from tomoni.database import Connection
+from tomoni.history.fold import Changes
+from tomoni.history.status import IssuerView, Reason, Status, decide
 from tomoni.times import day_in_japan
 from tomoni_federation.bulk import columns, execute_many
-from tomoni_federation.projections.fold import Changes
-from tomoni_federation.status.decision import IssuerView, Reason, Status, decide
 from tomoni_federation.status.query import Found, look_up
 from tomoni_federation.status.standing import Standing, standing
 from tomoni_federation.watches import sql

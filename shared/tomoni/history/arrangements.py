@@ -8,9 +8,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date, timedelta
 
-from tomoni_federation.recognition.networks import Charter, Network, Span, Spans, Standing, hold, intersect, last_before
-from tomoni_federation.recognition.texts import Miss
-from tomoni_federation.status.decision import Certificate
+from tomoni.history.networks import Charter, Network, Span, Spans, Standing, hold, intersect, last_before
+from tomoni.history.status import Certificate
+from tomoni.history.texts import Miss
 
 FEDERATION_LOG = "federation"
 """How the federation's own log is named beside the codes of jurisdictions."""

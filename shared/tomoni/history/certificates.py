@@ -15,7 +15,7 @@ from tomoni.events.jurisdiction import (
     CertificateReissued,
     CertificateRevoked,
 )
-from tomoni_federation.projections.faults import InapplicableError
+from tomoni.history.faults import InapplicableError
 
 
 @dataclass(slots=True)

@@ -14,10 +14,10 @@ from msgspec import UNSET
 
 from tomoni.events import Event, EventError, UnknownEvent, decode_event
 from tomoni.events import jurisdiction as j
-from tomoni_federation.mirror.keys import is_log_key
-from tomoni_federation.projections import certificates
-from tomoni_federation.projections.certificates import CertificateRow
-from tomoni_federation.projections.faults import HandlerError, IllegalError, InapplicableError
+from tomoni.history import certificates
+from tomoni.history.certificates import CertificateRow
+from tomoni.history.faults import HandlerError, IllegalError, InapplicableError
+from tomoni.history.keys import is_log_key
 
 _UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
 _SLUG = re.compile(r"[a-z][a-z0-9-]{0,63}")

@@ -9,11 +9,11 @@ from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from tomoni.events.vocabulary import Words
-from tomoni_federation.recognition.arrangements import Arrangement, Entry, Judged, Question, judge
-from tomoni_federation.recognition.networks import Network
-from tomoni_federation.recognition.terms import OWN_TERMS, TERMS
-from tomoni_federation.recognition.texts import Miss, Ranking, Reason
-from tomoni_federation.status.decision import Answer, Document
+from tomoni.history.arrangements import Arrangement, Entry, Judged, Question, judge
+from tomoni.history.networks import Network
+from tomoni.history.status import Answer, Document
+from tomoni.history.terms import OWN_TERMS, TERMS
+from tomoni.history.texts import Miss, Ranking, Reason
 
 Outcome = Literal["recognised", "not-recognised", "unknown"]
 Standing = Literal["prevails", "outranked", "does-not-apply", "unknown"]
