@@ -10,8 +10,8 @@ from msgspec import UNSET, UnsetType
 from tomoni import times
 from tomoni.admission import AdmissionRequest
 from tomoni.events import federation as f
+from tomoni.history.admissions import Admission, evolve
 
-State = Literal["open", "suspended", "quarantined"]
 Reason = Literal[
     "admitted-with-other-keys",
     "illegal-entry-stands",
@@ -53,40 +53,6 @@ class Stamp:
     def attributes(self, subject: str) -> Attributes:
         """Return the envelope of an event about a subject."""
         return {"id": self.event_id, "source": self.origin, "subject": subject, "time": times.format_time(self.at)}
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Admission:
-    """A jurisdiction as the federation's log has it; `state` None: never admitted."""
-
-    code: str
-    version: int = 0
-    state: State | None = None
-    keys: tuple[str, str, str] = ("", "", "")
-    """Log key, heartbeat key, transport key."""
-    up_to: int | None = None
-    """Where the history stands still, while suspended or quarantined."""
-
-    @property
-    def subject(self) -> str:
-        """The stream."""
-        return f"jurisdiction/{self.code}"
-
-
-def evolve(admission: Admission, event: object) -> Admission:
-    """Return the admission after one of its events; others change nothing but the version."""
-    match event:
-        case f.JurisdictionAdmitted(data=data) | f.JurisdictionReadmitted(data=data):
-            keys = (data.log_key, data.heartbeat_key, data.transport_key)
-            return replace(admission, version=data.version, state="open", keys=keys, up_to=None)
-        case f.JurisdictionSuspended(data=data):
-            return replace(admission, version=data.version, state="suspended", up_to=data.from_size)
-        case f.JurisdictionQuarantined(data=data):
-            return replace(admission, version=data.version, state="quarantined", up_to=data.proven_size)
-        case f.JurisdictionSucceeded(data=data):
-            return replace(admission, version=data.version)
-        case _:
-            return admission
 
 
 def admit(admission: Admission, request: AdmissionRequest, stamp: Stamp) -> tuple[f.JurisdictionAdmitted, ...]:

@@ -9,9 +9,8 @@ from msgspec.structs import replace
 
 from tomoni.auth import Principal
 from tomoni.history.arrangements import Entry, Question
-from tomoni.history.recognition import Considered, Decision, ReceiverView, decide
-from tomoni.history.status import IssuerView
-from tomoni.history.status import decide as decide_status
+from tomoni.history.known import Known, decide
+from tomoni.history.recognition import Considered, Decision
 from tomoni.history.texts import RANKING_TEXTS, TEXTS, Ranking, Reason
 from tomoni.problems import Problem
 from tomoni.times import day_in_japan
@@ -24,7 +23,7 @@ from tomoni_federation.recognition.bodies import (
     RecognitionQuestion,
 )
 from tomoni_federation.recognition.history import read_as_known
-from tomoni_federation.recognition.query import Known, Wanted, read
+from tomoni_federation.recognition.query import Wanted, read
 from tomoni_federation.status.api import StatusAnswer, to_body
 
 MOST_AHEAD: Final = timedelta(days=366)
@@ -89,7 +88,6 @@ def prepare(answering: Answering, question: RecognitionQuestion, principal: Prin
 def conclude(asked: Asked, known: Known) -> RecognitionAnswer:
     """Return the answer that follows from what is known."""
     on, max_age, now = asked.wanted.on, asked.max_age, asked.now
-    status = decide_status(known.document, known.issuer, max_age=max_age, now=now, on=on)
     question = Question(
         issuer=asked.wanted.key[0],
         receiver=asked.wanted.receiver,
@@ -97,13 +95,7 @@ def conclude(asked: Asked, known: Known) -> RecognitionAnswer:
         on=on,
         today=day_in_japan(now),
     )
-    view = ReceiverView(
-        known=_is_known(known.receiver, max_age, now),
-        arrangements=known.arrangements,
-        networks=known.networks,
-        unreadable=known.unreadable,
-    )
-    decision = decide(question, known.document, status, view)
+    status, decision = decide(question, known, max_age=max_age, now=now)
     answer = _to_body(decision, known, to_body(status, None), on, auditor=asked.auditor)
     return replace(answer, as_known_at=now) if asked.as_it_was_known else answer
 
@@ -117,12 +109,6 @@ def _instant(as_known_at: datetime | None, now: datetime) -> datetime:
         return as_known_at.astimezone(UTC)
     except OverflowError:  # the first hours of the first year, east of Greenwich
         return _FIRST_INSTANT
-
-
-def _is_known(receiver: IssuerView, max_age: timedelta, now: datetime) -> bool:
-    if receiver.state not in {"open", "suspended"} or receiver.halted or receiver.unknown:
-        return False
-    return receiver.fresh_as_of is not None and now - receiver.fresh_as_of <= max_age
 
 
 def _to_body(decision: Decision, known: Known, status: StatusAnswer, on: date, *, auditor: bool) -> RecognitionAnswer:

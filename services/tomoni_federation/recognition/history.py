@@ -2,29 +2,24 @@
 
 Known of a log at a time is what the federation had given a receipt for. Of its own log it is what was decided by then.
 Nothing that came later is looked at, but for where a subject stands in a log (docs/decisions/0062), and it was as fresh
-as the heartbeats that had come by then made it (docs/decisions/0074).
+as the heartbeats that had come by then made it (docs/decisions/0075).
 """
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
-from datetime import date, datetime
+from collections.abc import Collection, Iterable
+from datetime import datetime
 from typing import Any, Final, cast
 
 import asyncpg
-from msgspec import UnsetType
 
 from tomoni import times
 from tomoni.database import Connection, Pool
 from tomoni.eventlog.reader import STREAM
 from tomoni.events import decode_event
 from tomoni.events import federation as f
-from tomoni.history.arrangements import Arrangement
-from tomoni.history.fold import Changes, Prior, decode, fold
-from tomoni.history.networks import Acceptance, Change, Charter
-from tomoni.history.status import Certificate, Document, IssuerView
-from tomoni_federation.admissions import decider
+from tomoni.history.admissions import Admission, evolve
+from tomoni.history.known import Known, Past, Told, known_then
+from tomoni.history.status import IssuerView
 from tomoni_federation.projections.sql import PROJECTION, VERSION
-from tomoni_federation.recognition.query import Known, Told
 from tomoni_federation.status.query import Key
 
 _EXTENT: Final = """
@@ -73,15 +68,6 @@ WHERE d.log = $1 AND d.document = $2
 """
 
 
-@dataclass(slots=True)
-class _Past:
-    """One log as it was known: its view, and what the entries that are asked for say."""
-
-    view: IssuerView
-    size: int
-    changes: Changes = field(default_factory=lambda: Changes("", 0))
-
-
 async def read_as_known(pool: Pool, key: Key, receiver: str, at: datetime) -> Known:
     """Read what `read` would have found at a time, from one snapshot."""
     issuer, document_hash = key
@@ -92,8 +78,7 @@ async def read_as_known(pool: Pool, key: Key, receiver: str, at: datetime) -> Kn
         declaring = await _extent(connection, receiver, at)
         rows = await connection.fetch(_POSITIONS_OF_DECLARATIONS, receiver, declaring.size)
         await _replay(connection, receiver, declaring, {row["position"] for row in rows})
-        arrangements = _arrangements(declaring.changes)
-        names = sorted({one.network for one in arrangements if one.network is not None})
+        names = declaring.networks_named()
 
         issuing = await _extent(connection, issuer, at)
         found = await connection.fetchrow(_CERTIFICATE, issuer, document_hash)
@@ -105,20 +90,10 @@ async def read_as_known(pool: Pool, key: Key, receiver: str, at: datetime) -> Kn
         rows = await connection.fetch(_POSITIONS, issuer, subjects, issuing.size)
         await _replay(connection, issuer, issuing, first | {row["position"] for row in rows})
         told = await _told(connection, names, at)
-    for past in (issuing, declaring) if issuer != receiver else (issuing,):
-        _tell_memberships(told, past.changes)
-    told.unclear.update((issuer, name) for name in _unknown(issuing.changes, "network"))
-    return Known(
-        document=_document(issuing.changes, document_hash),
-        issuer=issuing.view,
-        receiver=declaring.view,
-        arrangements=tuple(arrangements),
-        unreadable=_is_unreadable(declaring.changes, {one.id for one in arrangements}),
-        networks=told.networks(names, issuer, receiver),
-    )
+    return known_then(key, receiver, issuing, declaring, told)
 
 
-async def _extent(connection: Connection, log: str, at: datetime) -> _Past:
+async def _extent(connection: Connection, log: str, at: datetime) -> Past:
     row = await connection.fetchrow(_EXTENT, PROJECTION, VERSION, log, at)
     row = cast("asyncpg.Record", row)
     view = IssuerView(
@@ -126,14 +101,14 @@ async def _extent(connection: Connection, log: str, at: datetime) -> _Past:
         fresh_as_of=row["fresh_as_of"],
         halted=row["halted"] or row["taken_back"],  # what was taken back since cannot be read as it was
     )
-    return _Past(view, row["size"])
+    return Past(view, row["size"])
 
 
 async def _state(connection: Connection, log: str, at: datetime, accused_at: datetime | None) -> str | None:
     """Return whether a jurisdiction was admitted, by the federation's own log, or accused just before it says so."""
-    admission, opened_at = decider.Admission(code=log), None
+    admission, opened_at = Admission(code=log), None
     for _, event, time in await _decided(connection, f"jurisdiction/{log}", at):
-        admission = decider.evolve(admission, event)
+        admission = evolve(admission, event)
         opened_at = time if isinstance(event, f.JurisdictionAdmitted | f.JurisdictionReadmitted) else opened_at
     accused = accused_at is not None and opened_at is not None and accused_at > opened_at
     return "quarantined" if accused else admission.state
@@ -149,24 +124,10 @@ async def _decided(connection: Connection, subject: str, at: datetime) -> list[t
     return decided
 
 
-async def _replay(connection: Connection, log: str, past: _Past, positions: Collection[int]) -> None:
+async def _replay(connection: Connection, log: str, past: Past, positions: Collection[int]) -> None:
     """Fold the entries at these positions, whole streams of the log, as projecting folded them."""
-    entries = decode(await _entries(connection, log, positions))
-    if len(entries) < len(positions):
-        past.view = _halted(past.view)  # the mirror lacks something that was proven
-    sources = [entry.event.source for entry in entries if entry.event is not None]
-    if not sources:
-        return
-    past.changes = fold(log, sources[0], entries, Prior())
-    changes = past.changes
-    view = _halted(past.view) if changes.fault is not None else past.view
-    past.view = IssuerView(
-        state=view.state,
-        fresh_as_of=view.fresh_as_of,
-        halted=view.halted,
-        unknown=changes.unknown,
-        missing_unknown=changes.missing_unknown,
-    )
+    entries = await _entries(connection, log, positions)
+    past.replay(log, entries, complete=len(entries) == len(positions))  # else the mirror lacks what was proven
 
 
 async def _entries(connection: Connection, log: str, positions: Iterable[int]) -> list[tuple[int, bytes]]:
@@ -174,95 +135,10 @@ async def _entries(connection: Connection, log: str, positions: Iterable[int]) -
     return [(row["position"], row["data"]) for row in rows]
 
 
-def _halted(view: IssuerView) -> IssuerView:
-    return IssuerView(state=view.state, fresh_as_of=view.fresh_as_of, halted=True)
-
-
-def _document(changes: Changes, document: bytes) -> Document | None:
-    identity = changes.documents.get(document)
-    if identity is None:
-        return None
-    row = changes.new_certificates[identity]
-    certificate = Certificate(
-        kind=row.kind,
-        certified_on=row.certified_on,
-        conditional_until=row.conditional_until,
-        confirmed_on=row.confirmed_on,
-        effect=row.effect,
-        effective_on=row.effective_on,
-        unknown=row.unknown,
-        first_position=row.first_position,
-        last_position=row.last_position,
-    )
-    return Document(certificate=certificate, current=row.document == document)
-
-
-def _arrangements(changes: Changes) -> list[Arrangement]:
-    withdrawn = {row[1]: (row[2], row[3]) for row in changes.withdrawals}
-    unknown = _unknown(changes, "arrangement")
-    return [_arrangement(row, withdrawn, unknown) for row in sorted(changes.arrangements, key=lambda row: str(row[1]))]
-
-
-def _arrangement(row: Sequence[Any], withdrawn: Mapping[object, tuple[Any, Any]], unknown: set[str]) -> Arrangement:
-    _, identity, pattern, codes, prefecture, network, kinds, services, first, last, conditions, rank, keeps, at = row
-    withdrawn_on, withdrawn_position = withdrawn.get(identity, (None, None))
-    return Arrangement(
-        id=identity,
-        position=at,
-        pattern=pattern,
-        codes=frozenset(codes),
-        prefecture=prefecture,
-        network=network,
-        kinds=frozenset(kinds),
-        services=frozenset(services),
-        effective_from=first,
-        effective_until=last,
-        withdrawn_on=withdrawn_on,
-        withdrawn_position=withdrawn_position,
-        conditions=tuple(conditions),
-        precedence=rank,
-        keeps_recognised=keeps,
-        unknown=identity in unknown,
-    )
-
-
-def _unknown(changes: Changes, noun: str) -> set[str]:
-    """Return what an event of an unknown type is about, of one noun."""
-    streams = {subject for subject, stream in changes.streams.items() if stream.unknown}
-    return {subject.partition("/")[2] for subject in streams if subject.startswith(f"{noun}/")}
-
-
-def _is_unreadable(changes: Changes, declared: set[str]) -> bool:
-    return bool(_unknown(changes, "network") or _unknown(changes, "arrangement") - declared)
-
-
-def _tell_memberships(told: Told, changes: Changes) -> None:
-    for log, position, network, member, effective_on in cast(
-        "list[tuple[str, int, str, bool, date]]", changes.memberships
-    ):
-        told.changes[network, log].append(Change(effective_on, position, member))
-
-
 async def _told(connection: Connection, names: Iterable[str], at: datetime) -> Told:
     """Return what the federation had said about networks: charters, amendments and members accepted."""
     told = Told()
     for name in names:
-        accepted: dict[tuple[str, date], Acceptance] = {}
-        for position, event, _ in await _decided(connection, f"network/{name}", at):
-            match event:
-                case f.NetworkChartered(data=data) | f.NetworkAmended(data=data):
-                    told.charters[name].append(_charter(data, position))
-                case f.NetworkMemberAccepted(data=data):
-                    until = None if isinstance(data.effective_until, UnsetType) else data.effective_until
-                    accepted[data.member, data.effective_on] = Acceptance(data.effective_on, until, position)
-                case _:
-                    pass
-        for (member, _), acceptance in accepted.items():
-            told.acceptances[name, member].append(acceptance)
+        decided = await _decided(connection, f"network/{name}", at)
+        told.hear(name, ((position, event) for position, event, _ in decided))
     return told
-
-
-def _charter(data: f.NetworkTermsData, position: int) -> Charter:
-    return Charter(
-        data.effective_on, position, data.pattern, frozenset(data.kinds), frozenset(data.services), data.conditions
-    )

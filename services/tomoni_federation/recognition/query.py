@@ -1,7 +1,7 @@
 """What a decision needs, read in one snapshot: the document, the receiver's declarations and the shared networks."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from datetime import date
 from typing import Final, NamedTuple, TypeVar
 
@@ -9,8 +9,9 @@ import asyncpg
 
 from tomoni.database import Connection, Pool
 from tomoni.history.arrangements import Arrangement
-from tomoni.history.networks import Acceptance, Change, Charter, Network, Standing
-from tomoni.history.status import Document, IssuerView
+from tomoni.history.known import Known, Told
+from tomoni.history.networks import Acceptance, Change, Charter
+from tomoni.history.status import IssuerView
 from tomoni_federation.projections.sql import PROJECTION, VERSION
 from tomoni_federation.status.query import Key, look_up
 
@@ -83,17 +84,6 @@ class Wanted(NamedTuple):
     on: date
 
 
-class Known(NamedTuple):
-    """Everything a decision is made from."""
-
-    document: Document | None
-    issuer: IssuerView
-    receiver: IssuerView
-    arrangements: tuple[Arrangement, ...]
-    unreadable: bool
-    networks: Mapping[str, Network]
-
-
 async def read(pool: Pool, wanted: Sequence[Wanted]) -> list[Known]:
     """Read all that the questions need from one snapshot, in as many statements for a thousand of them as for one."""
     receivers = sorted({one.receiver for one in wanted})
@@ -127,9 +117,7 @@ def _names(arrangements: Iterable[Arrangement]) -> list[str]:
     return sorted({one.network for one in arrangements if one.network is not None})
 
 
-async def _told(
-    connection: Connection, names: Sequence[str], issuers: Sequence[str], receivers: Sequence[str]
-) -> "Told":
+async def _told(connection: Connection, names: Sequence[str], issuers: Sequence[str], receivers: Sequence[str]) -> Told:
     told = Told()
     if not names:
         return told
@@ -142,31 +130,6 @@ async def _told(
         told.acceptances[network, member].append(Acceptance(*acceptance))
     told.unclear.update((row["log"], row["network"]) for row in await connection.fetch(_UNCLEAR, issuers))
     return told
-
-
-class Told:
-    """What was said about networks, collected."""
-
-    def __init__(self) -> None:
-        self.charters: defaultdict[str, list[Charter]] = defaultdict(list)
-        self.changes: defaultdict[tuple[str, str], list[Change]] = defaultdict(list)
-        self.acceptances: defaultdict[tuple[str, str], list[Acceptance]] = defaultdict(list)
-        self.unclear: set[tuple[str, str]] = set()
-
-    def networks(self, names: Iterable[str], issuer: str, receiver: str) -> dict[str, Network]:
-        """Return each network as an answer about an issuer and a receiver needs it."""
-        return {
-            name: Network(
-                charters=tuple(self.charters[name]),
-                issuer=self._standing(name, issuer),
-                receiver=self._standing(name, receiver),
-                unclear=(issuer, name) in self.unclear,
-            )
-            for name in names
-        }
-
-    def _standing(self, name: str, log: str) -> Standing:
-        return Standing(changes=tuple(self.changes[name, log]), acceptances=tuple(self.acceptances[name, log]))
 
 
 def _to_charter(  # the columns of a row

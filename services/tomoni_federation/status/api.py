@@ -12,6 +12,7 @@ from tomoni.documentation import answered, example, problems, speaks
 from tomoni.documents import document_hash
 from tomoni.events.types import Code
 from tomoni.history.status import Answer, Document, Reason, Status, decide
+from tomoni.history.texts import STATUS_TEXTS
 from tomoni.media import JOSE, wants
 from tomoni.statements import Asked
 from tomoni.strict_json import StrictJson
@@ -26,18 +27,6 @@ from tomoni_federation.interface import (
     sees_details,
 )
 from tomoni_federation.statements.api import STATEMENT, signed
-
-TEXTS: Final[dict[Reason, str]] = {
-    "issuer-not-admitted": "This issuer does not take part in the federation. Ask the issuer itself.",
-    "issuer-quarantined": "The issuer's records contradict each other and are being looked into. Ask the issuer.",
-    "issuer-halted": "The issuer's records cannot be read fully right now. Ask the issuer.",
-    "issuer-unknown-event": "The issuer's records need a newer version of this service. Ask the issuer.",
-    "certificate-unknown-event": "This record needs a newer version of this service. Ask the issuer.",
-    "never-proven": "Nothing is known of this issuer's records yet. Ask the issuer.",
-    "stale": "The issuer has not been heard of recently enough for this purpose. Ask the issuer.",
-    "conditional-lapse-unproven": "A term ran out, and the issuer has not been heard of since. Ask the issuer.",
-    "conditional-lapse-ahead": "A term runs out before this day unless the move is proven by then. Ask nearer the day.",
-}
 
 Handle = Annotated[str, Meta(max_length=64, description="as printed, with or without hyphens; a secret of its holder")]
 Purpose = Annotated[str, Meta(max_length=40, examples=["counter", "emergency"])]
@@ -130,7 +119,7 @@ def to_body(answer: Answer, shown: Document | None) -> StatusAnswer:
         status=answer.status,
         fresh_as_of=answer.fresh_as_of,
         reason=answer.reason,
-        text=None if answer.reason is None else TEXTS[answer.reason],
+        text=None if answer.reason is None else STATUS_TEXTS[answer.reason],
         last_proven=answer.last_proven,
         details=None if shown is None else _details(shown),
     )

@@ -3,6 +3,8 @@
 from collections.abc import Mapping
 from typing import Final, Literal
 
+from tomoni.history import status
+
 Miss = Literal[
     "date-not-covered",
     "issuer-not-member",
@@ -76,3 +78,16 @@ RANKING_TEXTS: Final[Mapping[Ranking, str]] = {
     "older": "It applies with the same precedence, and the prevailing one began later.",
     "later-by-identity": "It is equal to the prevailing one in precedence and first day: the identity decides.",
 }
+
+STATUS_TEXTS: Final[Mapping[status.Reason, str]] = {
+    "issuer-not-admitted": "This issuer does not take part in the federation. Ask the issuer itself.",
+    "issuer-quarantined": "The issuer's records contradict each other and are being looked into. Ask the issuer.",
+    "issuer-halted": "The issuer's records cannot be read fully right now. Ask the issuer.",
+    "issuer-unknown-event": "The issuer's records need a newer version of this service. Ask the issuer.",
+    "certificate-unknown-event": "This record needs a newer version of this service. Ask the issuer.",
+    "never-proven": "Nothing is known of this issuer's records yet. Ask the issuer.",
+    "stale": "The issuer has not been heard of recently enough for this purpose. Ask the issuer.",
+    "conditional-lapse-unproven": "A term ran out, and the issuer has not been heard of since. Ask the issuer.",
+    "conditional-lapse-ahead": "A term runs out before this day unless the move is proven by then. Ask nearer the day.",
+}
+"""Why a status is unknown."""
