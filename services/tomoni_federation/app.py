@@ -27,6 +27,7 @@ from tomoni.transport import Connection, Endpoint, tls_context
 from tomoni.transport.subjects import FEDERATION_INBOX
 from tomoni_federation.admissions.api import admission_routes
 from tomoni_federation.admissions.office import Office
+from tomoni_federation.auditing.api import read_model_routes
 from tomoni_federation.completeness.api import completeness_routes
 from tomoni_federation.intake.receive import Receiver
 from tomoni_federation.intake.work import Work
@@ -81,6 +82,7 @@ def create_app(
             tail_routes(pool),
             completeness_routes(answering),
             mirror_routes(pool),
+            read_model_routes(answering),
             statistics_routes(answering),
             *log_routes(pool, requires("auditor", "witness", "secretariat")),
             *health_routes({"write": require_write, "proof": require_proven}),

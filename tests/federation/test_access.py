@@ -33,6 +33,8 @@ ROUTES = {
     ("post", "/v1/jurisdictions/{code}/suspend"): "secretariat",
     ("post", "/v1/networks"): "secretariat",
     ("post", "/v1/networks/{name}/members"): "secretariat",
+    ("get", "/v1/read-model/{code}"): "auditor",
+    ("get", "/v1/read-model/{code}/{table}/{part}"): "auditor",
     ("post", "/v1/recognition"): ASKING,
     ("post", "/v1/status"): ASKING,
     ("post", "/v1/recognition/batch"): ASKING,

@@ -167,6 +167,7 @@ class Asker:
         token = token or self.scene.desk.token(self.scope, subject=subject, **CALLERS[self.scope])
         headers = {"Authorization": f"Bearer {token}", "Accept": asked.accept, "Content-Type": asked.sent}
         names = {"watch": asked.watch or str(uuid.UUID(int=1)), "path": "0/000", "code": "131130", "name": "kanto"}
+        names |= {"table": "document", "part": "00"}
         address = re.sub(r"{(\w+)}", lambda name: names[name[1]], path) + asked.query
         async with self.http.stream(method, address, headers=headers, content=asked.content) as answer:
             streamed = answer.headers.get("content-type") == STREAM

@@ -13,6 +13,7 @@ import pytest
 from tests.databases import copied
 from tests.plans import compared_pairwise, plan_nodes, read_whole
 from tomoni.eventlog.reader import STREAM
+from tomoni_federation.auditing import sql as auditing
 from tomoni_federation.intake import sql as intake
 from tomoni_federation.mirror import tree
 from tomoni_federation.projections import sql as projection
@@ -176,6 +177,8 @@ HOT = {
     "watch: how many": (register._HOW_MANY, IDS[1]),
     "watch: no more": (register._REMOVE, IDS[1], CASES),
     "statistics: cells": (statistics.CELLS, "13", DAY),
+    **{f"auditing: digests of {table}": (query, LOGS[0]) for table, query in auditing.DIGESTS.items()},
+    **{f"auditing: rows of {table}": (query, LOGS[0], "00", "", 1_000) for table, query in auditing.ROWS.items()},
 }
 """What → the statement and what it is asked with. Of updates it is a few rows: where thousands of rows are joined to a
 table ten times as long, reading it is right, and an update's own table cannot be looked up one by one."""
