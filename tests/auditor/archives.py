@@ -12,6 +12,7 @@ from tomoni.admission import sign_admission
 from tomoni.events import federation as f
 from tomoni.tlog.checkpoint import sign_checkpoint
 from tomoni.tlog.cosignature import Cosigner, cosign, generate_cosigner
+from tomoni_federation.mirror.api import HEARTBEAT
 
 
 def write_files(folder: Path, entries: Sequence[bytes]) -> None:
@@ -27,6 +28,44 @@ def write_files(folder: Path, entries: Sequence[bytes]) -> None:
             reference.put(folder, f"tile/{level}/{reference.name(start // 256, len(part))}", b"".join(part))
         row = [reference.over(row[start : start + 256]) for start in range(0, len(row) - 255, 256)]
         level += 1
+
+
+def write_log(place: Path, entries: Sequence[bytes], note: bytes, receipts=(), heartbeat=None, checkpoints=()) -> None:
+    """Write everything of a log: tiles, bundles, its newest checkpoint and the notes beside it."""
+    write_files(place, entries)
+    reference.put(place, "checkpoint", note)
+    for name, notes in (("checkpoints", checkpoints), ("receipts", receipts)):
+        if notes:
+            put_notes(place, name, notes)
+    if heartbeat is not None:
+        reference.put(place, "heartbeat", heartbeat)
+
+
+def put_notes(place: Path, name: str, notes: Sequence[bytes]) -> None:
+    """Write a file of notes."""
+    reference.put(place, name, b"".join(one + b"\n" for one in notes))
+
+
+def write_town(folder: Path, town: Town, cosigner=None, received=()) -> Path:
+    """Write a town's log; `received` has the sizes that had receipts, with their times."""
+    receipts = [cosign(town.note(size), cosigner, int(at.timestamp())) for size, at in received]
+    write_log(folder / town.code, town.entries, town.note(), receipts)
+    return folder
+
+
+async def write_mirror(folder: Path, federation, *towns: Town) -> Path:
+    """Write what a federation's database holds: its own log, and each town's with the receipts it gave."""
+    pool = federation.pool
+    own = Town("federation")
+    own.append(*[row["data"] for row in await pool.fetch("SELECT data FROM log.entry ORDER BY position")])
+    write_log(folder / own.code, own.entries, own.note())
+    for town in towns:
+        query = "SELECT receipt FROM mirror.checkpoint WHERE log = $1 AND receipt IS NOT NULL ORDER BY size"
+        receipts = [row["receipt"] for row in await pool.fetch(query, town.code)]
+        entries = await federation.mirrored(town)
+        note = await pool.fetchval(HEARTBEAT, town.code)
+        write_log(folder / town.code, entries, town.note(len(entries)), receipts, note)
+    return folder
 
 
 @dataclass
@@ -99,15 +138,11 @@ class Archive:
             notes = self.notes[town.code]
             place = self.folder / town.code
             size = int(notes[-1].split(b"\n")[1])
-            write_files(place, town.entries[:size])
-            reference.put(place, "checkpoint", notes[-1])
-            reference.put(place, "checkpoints", b"".join(note + b"\n" for note in notes))
-            if town.code in self.receipts:
-                reference.put(place, "receipts", b"".join(note + b"\n" for note in self.receipts[town.code]))
+            beat = None
             if town is not self.federation:
                 signed = town.checkpoint_at(size)
                 beat = sign_checkpoint(signed, [town.log_key], [town.heartbeat_key], int(NOW.timestamp()))
-                reference.put(place, "heartbeat", beat)
+            write_log(place, town.entries[:size], notes[-1], self.receipts.get(town.code, ()), beat, notes)
 
 
 def lively(code: str, lives: int) -> Town:

@@ -11,17 +11,19 @@
 
 import os
 import secrets
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 from tomoni.tlog.checkpoint import Checkpoint, parse_checkpoint
+from tomoni.tlog.keys import NoteError
 from tomoni.tlog.note import read_note
 from tomoni.tlog.notes import read_notes
-from tomoni.tlog.tiles import TILE_WIDTH, EntryBundle, Tile, decode_bundle
+from tomoni.tlog.tiles import TILE_WIDTH, EntryBundle, Tile, TileError, decode_bundle
 from tomoni.tlog.verify import CHECKPOINT_PATH, NotPublishedError
-from tomoni_auditor.verify.sources import FolderSource
+from tomoni_auditor.verify.sources import FolderSource, SourceError
 
 CHECKPOINT: Final = CHECKPOINT_PATH
 CHECKPOINTS: Final = "checkpoints"
@@ -94,6 +96,17 @@ class LogFolder:
         file.unlink(missing_ok=True)
         if name.width < TILE_WIDTH and file.parent.is_dir() and not any(file.parent.iterdir()):
             file.parent.rmdir()
+
+
+@contextmanager
+def damage_told() -> Generator[None]:
+    """Turn what is missing from a log's folder, or cannot be parsed, into SourceError, which says what to do."""
+    try:
+        yield
+    except NotPublishedError as error:
+        raise SourceError(f"the log cannot be read, it may be damaged: {error} is missing; verify it") from error
+    except (NoteError, TileError) as error:
+        raise SourceError(f"the log cannot be read, it may be damaged: {error}; verify it") from error
 
 
 def logs_in(folder: Path) -> list[str]:

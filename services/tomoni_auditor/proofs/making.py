@@ -14,12 +14,11 @@ from tomoni.events import Event, EventError, UnknownEvent, decode_event
 from tomoni.tlog.checkpoint import Checkpoint, parse_checkpoint
 from tomoni.tlog.cosignature import CosignatureVerifier, open_cosigned, parse_verifier
 from tomoni.tlog.keys import NoteError
-from tomoni.tlog.merkle import inclusion_proof, leaf_hash
+from tomoni.tlog.merkle import HashAt, inclusion_proof, leaf_hash
 from tomoni.tlog.note import ED25519, read_note
 from tomoni.tlog.proof import LogProof, LogProofError, parse_proof, verify_proof
-from tomoni.tlog.tiles import TILE_WIDTH, Tile, TileError, hash_at_tiles
-from tomoni.tlog.verify import NotPublishedError
-from tomoni_auditor.archive.folder import CHECKPOINT, RECEIPTS, LogFolder
+from tomoni.tlog.tiles import TILE_WIDTH, Tile, hash_at_tiles
+from tomoni_auditor.archive.folder import CHECKPOINT, RECEIPTS, LogFolder, damage_told
 from tomoni_auditor.verify.sources import SourceError
 
 _ENTRY_LINE: Final = 2
@@ -46,15 +45,10 @@ def make_proof(folder: LogFolder, position: int) -> LogProof:
 
     Raises SourceError where the folder has no such entry, or not the tiles for its proof: it may be damaged.
     """
-    try:
+    with damage_told():
         note, checkpoint = _covering(folder, position)
-        index, offset = divmod(position, TILE_WIDTH)
-        width = min(TILE_WIDTH, folder.head().size - index * TILE_WIDTH)
-        entry = folder.bundle(index, width)[offset]
-        hash_at = hash_at_tiles(checkpoint.size, lambda tile: _tile(folder, tile))
-        hashes = tuple(inclusion_proof(position, checkpoint.size, hash_at))
-    except (NoteError, TileError, NotPublishedError) as error:
-        raise SourceError(f"the log cannot be read, it may be damaged: {error}; verify it") from error
+        entry = entry_at(folder, position)
+        hashes = tuple(inclusion_proof(position, checkpoint.size, hashes_in(folder, checkpoint.size)))
     return LogProof(position, hashes, note, entry)
 
 
@@ -83,6 +77,18 @@ def check_proof(data: bytes, keys: Sequence[str]) -> Checked:
         subject=event.subject,
         known_at=_known_at(proof, [one for one in verifiers if isinstance(one, CosignatureVerifier)]),
     )
+
+
+def entry_at(folder: LogFolder, position: int) -> bytes:
+    """Return the entry at a position; raise as LogFolder does."""
+    index, offset = divmod(position, TILE_WIDTH)
+    width = min(TILE_WIDTH, folder.head().size - index * TILE_WIDTH)
+    return folder.bundle(index, width)[offset]
+
+
+def hashes_in(folder: LogFolder, size: int) -> HashAt:
+    """Return what gives the hashes of a log at a size, from the tiles of the size that the folder has now."""
+    return hash_at_tiles(size, lambda tile: _tile(folder, tile))
 
 
 def _covering(folder: LogFolder, position: int) -> tuple[bytes, Checkpoint]:

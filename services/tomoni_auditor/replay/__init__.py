@@ -1,0 +1,1 @@
+"""The state of any log at any position or day, from its entries and nothing else."""
