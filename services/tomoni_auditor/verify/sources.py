@@ -96,8 +96,8 @@ class HttpSource:
             url = httpx.URL(prefix)
         except httpx.InvalidURL as error:
             raise SourceError(f"the URL of the log cannot be one: {error}") from error
-        if token is not None and url.scheme != "https" and not _is_this_machine(url.host):
-            raise SourceError("a token is only sent over https://, or to this machine: others could read it")
+        if token is not None:
+            require_private(url)
         self._prefix = prefix.rstrip("/")
         headers = {"Accept-Encoding": "gzip, identity"}
         if token is not None:
@@ -173,6 +173,12 @@ def _reason(error: httpx.HTTPError) -> str:
         advice = "; give a token with the auditor's scope by --token-file" if status in {401, 403} else ""
         return f"the server answers {status}{advice}"
     return str(error) or type(error).__name__
+
+
+def require_private(url: httpx.URL) -> None:
+    """Raise SourceError where a token must not be sent: others could read it on the way."""
+    if url.scheme != "https" and not _is_this_machine(url.host):
+        raise SourceError("a token is only sent over https://, or to this machine: others could read it")
 
 
 def _is_this_machine(host: str) -> bool:
