@@ -1,0 +1,1 @@
+"""An answer of the federation from the entries that decided it, each proven."""
