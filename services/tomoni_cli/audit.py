@@ -26,7 +26,14 @@ from tomoni_auditor.verify.sources import SourceError
 from tomoni_cli.asking import print_json, print_table
 from tomoni_cli.log import FAULTY, SILENT_SECONDS, UNREADABLE, read_token
 
-app = App(name="audit", help="Take a history into a folder, prove it complete and unaltered, and prove its entries.")
+app = App(name="audit", help="Take histories into a folder, prove them, replay them, and explain or refute answers.")
+for _name, _help in (
+    ("replay", "Print the state of a certificate, an issuer or everything, at a day or a position."),
+    ("diff", "Compare a live federation with a replay: equal, or the first difference."),
+    ("timeline", "Draw the life of a certificate or an issuer: one HTML file, nothing from outside."),
+):
+    app.command(f"tomoni_cli.audit_replay:{_name}", name=_name, help=_help)
+app.command("tomoni_cli.audit_explain:explain", name="explain", help="Explain or refute an answer of the federation.")
 
 Folder = Annotated[Path, Parameter(help="What `tomoni audit fetch` has filled.")]
 ProverKey = Annotated[
@@ -52,7 +59,7 @@ def fetch(
     `tomoni audit verify` does the rest. Status 1 means that the source contradicts itself or the folder; 2, that it
     cannot be read.
     """
-    with _ending(), _progress("fetching") as show:
+    with ending(), progress("fetching") as show:
         token = read_token(token_file) if token_file else None
         rows: list[tuple[str, int, int, str]] = []
         for of_code, done in fetch_all(source, folder, codes=code or (), token=token, on_progress=show):
@@ -81,7 +88,7 @@ def verify(
     the federation's key for receipts too, or their times are not checked. At the first fault of a log it is said where
     it is and what should be there, with status 1; 2 means that nothing can be said.
     """
-    with _ending(), _progress("verifying") as show:
+    with ending(), progress("verifying") as show:
         findings = list(prove_folder(folder, Keys(key), code or (), show))
     faulty = any(isinstance(finding, HistoryFault) for finding in findings)
     if json:
@@ -105,7 +112,7 @@ def prove(
 
     It holds the entry, its inclusion proof and the first receipt that covers it, or else the newest checkpoint.
     """
-    with _ending():
+    with ending():
         output.write_bytes(format_proof(make_proof(LogFolder(folder / code), position)))
 
 
@@ -116,7 +123,7 @@ def check(file: Annotated[Path, Parameter(help="The proof.")], /, *, key: Prover
     Give the verifier key of the entry's log. With the federation's key for receipts, the federation must have cosigned,
     and it is said by when it held the entry. Status 1 means that the proof does not hold.
     """
-    with _ending():
+    with ending():
         checked = _checked(file, key)
         if json:
             print_json({"holds": True, "proof": checked})
@@ -132,8 +139,8 @@ def _checked(file: Path, keys: list[str]) -> Checked:
 
 
 @contextmanager
-def _ending() -> Generator[None]:
-    """End with the status of what went wrong, and say it."""
+def ending() -> Generator[None]:
+    """End with the status of what went wrong, and say it: 1 for a history at fault, 2 where nothing can be said."""
     stamina.instrumentation.set_on_retry_hooks([])  # its log lines would mix with the report
     try:
         yield
@@ -151,7 +158,7 @@ def _end(text: str, status: int) -> NoReturn:
 
 
 @contextmanager
-def _progress(what: str) -> Generator[Callable[[str, int, int], None]]:
+def progress(what: str) -> Generator[Callable[[str, int, int], None]]:
     """Give what shows how many entries of which log are done, once it takes longer than a second."""
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     bar = Progress(*columns, console=Console(stderr=True), transient=True, disable=not sys.stderr.isatty())

@@ -48,7 +48,7 @@ def check(
         # what was given is not repeated: it may be a handle, which others of this machine have seen by now
         raise SettingsError("name --issuer and `--handle -` together; a handle is read from standard input alone")
     instant = times.now() if at is None else at if at.tzinfo is not None else at.replace(tzinfo=times.JST)
-    text, key_set = _read(file), _keys(keys)
+    text, key_set = read_file(file), read_keys(keys)
     try:
         statement = verify(text.strip(), key_set, instant)
         if issuer is not None:
@@ -62,20 +62,21 @@ def check(
         _tell(statement, document_checked=issuer is not None)
 
 
-def _read(path: Path) -> bytes:
+def read_file(path: Path) -> bytes:
+    """Return a statement, an answer or a key set; raise SettingsError where it cannot be one."""
     try:
         if path.stat().st_size > MOST_BYTES:
-            raise SettingsError(f"{path} is too large to be a statement or a key set")
+            raise SettingsError(f"{path} is too large to be a statement, an answer or a key set")
         return path.read_bytes()
     except OSError as error:
         raise SettingsError(f"{path} cannot be read: {error.strerror}") from error
 
 
-def _keys(place: str) -> bytes:
+def read_keys(place: str) -> bytes:
     """Return a key set of a file or an address; one in plain HTTP is only taken from this machine."""
     url = urlsplit(place)
     if url.scheme not in {"http", "https"}:
-        return _read(Path(place))
+        return read_file(Path(place))
     if url.scheme == "http" and url.hostname not in {"localhost", "127.0.0.1", "::1"}:
         raise SettingsError("get the keys by https: who can change them on the way can sign anything")
     try:
