@@ -20,6 +20,7 @@ from tomoni.eventlog.errors import EventLogError
 from tomoni.eventlog.lastword import LastWord
 from tomoni.eventlog.publisher import CheckpointPublisher, FixedKeys
 from tomoni.eventlog.routes import log_routes
+from tomoni.headers import close_answer
 from tomoni.health import health_routes
 from tomoni.server import END_STREAMS
 from tomoni.service import AccessDescription, describe, exception_handlers, open_pool, open_token_verifier
@@ -88,6 +89,7 @@ def create_app(
             *health_routes({"write": require_write, "proof": require_proven}),
         ],
         middleware=[bearer_middleware(verifier)],
+        before_send=[close_answer],
         plugins=[AccessDescription()],
         exception_handlers=exception_handlers,
         logging_config=None,  # its own would replace ours, and write the texts of exceptions

@@ -16,6 +16,7 @@ from tomoni import times
 from tomoni.auth import TokenVerifier, bearer_middleware, requires
 from tomoni.database import Pool
 from tomoni.eventlog import EventReader, Sequencer, log_routes
+from tomoni.headers import close_answer
 from tomoni.health import health_routes
 from tomoni.secret_files import SecretFileError
 from tomoni.service import AccessDescription, describe, exception_handlers, open_pool, open_token_verifier
@@ -61,6 +62,7 @@ def create_app(town: Town, verifier: TokenVerifier, pool: Pool, signing: Signing
             *health_routes({"write": require_write, "proof": signing.require_proof}),
         ],
         middleware=[bearer_middleware(verifier)],
+        before_send=[close_answer],
         plugins=[AccessDescription()],
         exception_handlers=exception_handlers,
         openapi_config=describe(
