@@ -18,6 +18,19 @@ def free_port(host: str = "127.0.0.1") -> int:
     return port
 
 
+if sys.platform == "win32":
+
+    def leave_no_core() -> None:
+        """Do nothing: here a process leaves none."""
+
+else:
+    from resource import RLIMIT_CORE, setrlimit
+
+    def leave_no_core() -> None:
+        """Keep this process and those it starts from leaving their memory on the disk in a crash: keys are in it."""
+        setrlimit(RLIMIT_CORE, (0, 0))
+
+
 def die_with_parent(number: signal.Signals) -> Callable[[], None] | None:
     """Return what a child runs between fork and exec: on Linux it asks for a signal when its parent ends.
 

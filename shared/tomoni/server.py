@@ -16,6 +16,8 @@ from granian.http import HTTP1Settings
 from granian.server.embed import Server
 from litestar import Litestar
 
+from tomoni.processes import leave_no_core
+
 log = structlog.get_logger()
 
 DRAIN_SECONDS = 20
@@ -46,6 +48,7 @@ async def serve(app: Litestar, host: str, port: int) -> None:
     """
     _require_free(host, port)
     calm_collector()
+    leave_no_core()
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):

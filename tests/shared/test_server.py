@@ -11,6 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import httpx
+import psutil
 import pytest
 
 APP = Path(__file__).with_name("server_app.py")
@@ -66,6 +67,11 @@ def test_a_request_under_way_is_finished_before_the_process_ends(
     out, _ = server.communicate(timeout=10)
     assert server.returncode == 0
     assert out.split() == ["started", "stopped"]
+
+
+def test_a_server_leaves_no_memory_on_the_disk_when_it_crashes(server: subprocess.Popen[str]) -> None:
+    """Keys that sign and open the vault are in it."""
+    assert psutil.Process(server.pid).rlimit(psutil.RLIMIT_CORE) == (0, 0)
 
 
 def test_health_says_ready_when_every_check_passes(server: subprocess.Popen[str], port: int) -> None:
