@@ -1,11 +1,17 @@
 """Databases and roles of a service, made by the owner: the running role has a password of its own and few rights."""
 
+import base64
+import hashlib
+import hmac
 import secrets
 from urllib.parse import quote, urlsplit, urlunsplit
 
 import asyncpg
 
 from tomoni.settings import SettingsError
+
+_SCRAM_ITERATIONS = 4_096
+"""As PostgreSQL itself; the passwords are random, so that more would slow down nobody who guesses."""
 
 
 async def create_database(owner_dsn: str) -> None:
@@ -33,7 +39,8 @@ async def create_role(owner_dsn: str, suffix: str) -> str:
         database = await connection.fetchval("SELECT current_database()")
         role, password = f"{database}_{suffix}", secrets.token_urlsafe(24)
         known = await connection.fetchval("SELECT true FROM pg_roles WHERE rolname = $1", role)
-        await connection.execute(f"{'ALTER' if known else 'CREATE'} ROLE {_quoted(role)} LOGIN PASSWORD '{password}'")
+        verifier = _scram_verifier(password)
+        await connection.execute(f"{'ALTER' if known else 'CREATE'} ROLE {_quoted(role)} LOGIN PASSWORD '{verifier}'")
         await connection.execute(f"GRANT CONNECT ON DATABASE {_quoted(database)} TO {_quoted(role)}")
     except asyncpg.InsufficientPrivilegeError as error:
         raise SettingsError(
@@ -44,6 +51,19 @@ async def create_role(owner_dsn: str, suffix: str) -> str:
     parts = urlsplit(owner_dsn)
     place = parts.netloc.rpartition("@")[2]
     return urlunsplit(parts._replace(netloc=f"{quote(role, safe='')}:{quote(password, safe='')}@{place}"))
+
+
+def _scram_verifier(password: str) -> str:
+    """Return what PostgreSQL keeps of an ASCII password (RFC 5803), made here as psql makes it.
+
+    The statement may stand in the server's log and in `pg_stat_statements`, the password itself never.
+    """
+    salt = secrets.token_bytes(16)
+    salted = hashlib.pbkdf2_hmac("sha256", password.encode("ascii"), salt, _SCRAM_ITERATIONS)
+    stored = hashlib.sha256(hmac.digest(salted, b"Client Key", "sha256")).digest()
+    server = hmac.digest(salted, b"Server Key", "sha256")
+    salt_text, stored_text, server_text = (base64.b64encode(part).decode() for part in (salt, stored, server))
+    return f"SCRAM-SHA-256${_SCRAM_ITERATIONS}:{salt_text}${stored_text}:{server_text}"
 
 
 def user_of(dsn: str) -> str:
