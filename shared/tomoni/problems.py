@@ -5,6 +5,7 @@
 Nothing of a request is ever echoed: a handle in an error text would be a handle in somebody's log.
 """
 
+import re
 from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Any, Final, NamedTuple
@@ -19,6 +20,9 @@ from tomoni.documents import HandleError
 
 BASE: Final = "https://tomoni.example/problems/"
 MEDIA_TYPE: Final = "application/problem+json"
+
+_PLACE: Final = re.compile(r" - at `\$(\.[a-z_]{1,30}|\[[0-9]{1,4}\]|\[\.\.\.\])*`\Z")
+"""Where msgspec says that something is wrong, in names as we give them: no handle, and nothing written by people."""
 
 log = structlog.get_logger()
 
@@ -110,22 +114,25 @@ def _on_validation(_: AnyRequest, error: ValidationException) -> Response[bytes]
     """Name the fields that are wrong and what they should be, never what was given."""
     cause = error.__cause__
     if isinstance(cause, msgspec.ValidationError):
-        return answer(Problem("malformed", f"{_without_values(str(cause))}. Mend the body and send it again."))
+        return answer(Problem("malformed", f"{without_values(str(cause))}. Mend the body and send it again."))
     keys = sorted({str(item["key"]) for item in _extra(error) if item.get("key")})
     named = f" Look at: {', '.join(keys)}." if keys else ""
     return answer(Problem("malformed", f"The request does not have the form this route asks for.{named}"))
 
 
-def _without_values(text: str) -> str:
-    """Return msgspec's text without the names and values it repeats from the body."""
+def without_values(text: str, part: str = "body") -> str:
+    """Return msgspec's text about a part of a request without the names and values it repeats from there.
+
+    The place is kept where it can be one of ours: whoever has written a field's name could have written it, too.
+    """
     for known, plain in (
-        ("Object contains unknown field", "The body has a field that this route does not know"),
-        ("Invalid enum value", "A value is none of those the interface description lists"),
-        ("Invalid value", "A value is none of those the interface description lists"),
+        ("Object contains unknown field", f"The {part} has an unknown field"),
+        ("Invalid enum value", "A value is none of those listed"),
+        ("Invalid value", "A value is none of those listed"),
     ):
         if text.startswith(known):
-            _, at, place = text.partition(" - at ")
-            return plain + at + place
+            place = _PLACE.search(text)
+            return plain + (place[0] if place else "")
     return text
 
 

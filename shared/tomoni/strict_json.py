@@ -4,7 +4,6 @@
 # The framework's types of fields and schemas are open, and its hooks take more than is needed here.
 """Bodies read strictly: exactly the structure a route names, and errors that repeat nothing of what was sent."""
 
-import re
 from collections.abc import Generator
 from typing import Any, Generic, TypeVar
 
@@ -12,7 +11,7 @@ import msgspec
 from litestar.dto import AbstractDTO, DTOConfig
 
 from tomoni.media import JSON, sent
-from tomoni.problems import Problem
+from tomoni.problems import Problem, without_values
 
 T = TypeVar("T")
 
@@ -63,13 +62,5 @@ def read_body(data: bytes, cls: type[T], part: str = "body") -> T:
 
 def malformed(error: msgspec.ValidationError, part: str = "body") -> Problem:
     """Return the problem of a part of a request that is not the structure asked for."""
-    text = _without_values(str(error), part).rstrip(".")
+    text = without_values(str(error), part).rstrip(".")
     return Problem("malformed", f"{text}. Mend the {part} and send it again.")
-
-
-def _without_values(text: str, part: str) -> str:
-    """Return a validation error's text without the names and values a sender made up."""
-    text = re.sub(
-        r"^Object contains unknown field `.*?`(?= - at `\$|$)", f"The {part} has an unknown field", text, flags=re.S
-    )
-    return re.sub(r"^Invalid enum value .*?(?= - at `\$|$)", "A value is none of those listed", text, flags=re.S)

@@ -49,6 +49,8 @@ def client() -> TestClient[Litestar]:
         (b'{"count":"' + SECRET.encode() + b'"}', "malformed", 400),
         (b'{"count":-1}', "malformed", 400),
         (b'{"count":1,"' + SECRET.encode() + b'":1}', "malformed", 400),
+        (b'{"count":1,"x` - at `$' + SECRET.encode() + b'":1}', "malformed", 400),
+        (b'{"count":1,"x` - at `$.' + SECRET.encode() + b'":1}', "malformed", 400),
         (b'{"count":', "malformed", 400),
         (b"", "malformed", 400),
         (b'{"count":0,"x":"' + b"y" * 2000 + b'"}', "too-large", 413),
