@@ -30,7 +30,8 @@ from tomoni_federation.statements.api import STATEMENT, as_verifier, signed
 from tomoni_federation.status.api import QUESTION_PROBLEMS, respond
 
 PAGE: Final = 100
-
+_ROOM: Final = 4_096
+"""Bytes that an answer fills, or a multiple: what is considered of an issuer and a receiver varies little, and fits."""
 
 _READING = requires("verifier", "clerk", "supervisor", "aggregator", "auditor", "secretariat")
 _LEARNING = requires(*SCOPES)
@@ -58,7 +59,7 @@ def recognition_routes(answering: Answering) -> Router:
         """
         answering.limit.take(request.user.subject)
         if not wants(request.scope["headers"], JOSE):
-            return respond(await answer_question(answering, data, request.user))
+            return respond(await answer_question(answering, data, request.user), room=_ROOM)
         answer = await answer_question(answering, data, as_verifier(request.user))
         return signed(
             answering,

@@ -74,6 +74,9 @@ QUESTION_PROBLEMS: Final = (
 QUESTION: Final = StatusQuestion(issuer="131130", handle="0000-0000-0000-0000-00", purpose="counter")
 VALID: Final = StatusAnswer(status="valid", fresh_as_of=datetime(2026, 11, 23, 3, 0, tzinfo=UTC))
 
+_ROOM: Final = 512
+"""Bytes of every answer: all that can be said of one document fits."""
+
 _encoder = msgspec.json.Encoder()
 
 
@@ -108,7 +111,7 @@ def status_routes(answering: Answering) -> Router:
             document_name = document_hash(data.issuer, data.handle)
             asked = Asked(issuer=data.issuer, document=document_name, purpose=data.purpose, on=today)
             return signed(answering, asked, to_body(answer, None), rests_on=[answer.fresh_as_of], now=now)
-        return respond(to_body(answer, document if sees_details(principal, data.issuer) else None))
+        return respond(to_body(answer, document if sees_details(principal, data.issuer) else None), room=_ROOM)
 
     return Router(path="/v1/status", route_handlers=[status], tags=["answers"])
 
@@ -125,10 +128,16 @@ def to_body(answer: Answer, shown: Document | None) -> StatusAnswer:
     )
 
 
-def respond(body: msgspec.Struct, status: int = 200) -> Response[bytes]:
-    """Return an answer that nobody on the way may keep."""
+def respond(body: msgspec.Struct, status: int = 200, *, room: int = 1) -> Response[bytes]:
+    """Return an answer that nobody on the way may keep.
+
+    With spaces at its end it fills a multiple of `room` bytes: TLS shows sizes, and by its size a status could be told
+    from another (docs/decisions/0111).
+    """
+    data = _encoder.encode(body)
+    data = data.ljust(-(-len(data) // room) * room)
     headers = {"Cache-Control": "no-store"}
-    return Response(_encoder.encode(body), status_code=status, media_type="application/json", headers=headers)
+    return Response(data, status_code=status, media_type="application/json", headers=headers)
 
 
 def _details(document: Document) -> Details:
