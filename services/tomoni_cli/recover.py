@@ -8,6 +8,7 @@ import httpx
 import msgspec
 from rich.console import Console
 
+from tomoni.addresses import is_private_url, is_this_machine
 from tomoni.eventlog import EventLogError
 from tomoni.eventlog.recovery import RecoveryRefused, TailSource
 from tomoni.secret_files import SecretFileError, read_secret
@@ -22,8 +23,6 @@ from tomoni_auditor.verify.sources import FolderSource, SourceError
 from tomoni_registry.recover import Recovered
 from tomoni_registry.recover import recover as recover_log
 from tomoni_registry.settings import RegistrySettings
-
-_THIS_MACHINE = frozenset({"127.0.0.1", "::1", "localhost"})
 
 
 def bring_back(
@@ -61,19 +60,16 @@ class HttpTail:
 
     def __init__(self, url: str, code: str, token: str) -> None:
         """Ask the federation at a URL; raise SettingsError where others could read the token on its way."""
-        try:
-            parts = httpx.URL(url)
-        except httpx.InvalidURL as error:
-            raise SettingsError(f"the address of the federation cannot be one: {error}") from error
-        if parts.scheme != "https" and parts.host not in _THIS_MACHINE:
+        if not is_private_url(url):
             raise SettingsError("name the federation by https://: a token travels there (http:// on this machine)")
         self._url = f"{url.rstrip('/')}/v1/jurisdictions/{code}/tail"
         self._headers = {"Authorization": f"Bearer {token}"}
+        self._near = is_this_machine(httpx.URL(url).host)
 
     async def page(self, start: int) -> TailPage:
         """Return the entries from a position on; raise SourceError where the federation does not give them."""
         try:
-            async with httpx.AsyncClient(headers=self._headers, timeout=60) as client:
+            async with httpx.AsyncClient(headers=self._headers, timeout=60, trust_env=not self._near) as client:
                 answer = await client.get(self._url, params={"from": start})
             answer.raise_for_status()
             return msgspec.json.decode(answer.content, type=TailPage)

@@ -95,7 +95,7 @@ async def _serve(loaded: RegistrySettings) -> None:
 def relay(*, config: Config) -> None:
     """Run the relay until SIGTERM."""
     logging.configure("relay")
-    loop.run(run_relay(settings.load(RelaySettings, config)))
+    loop.run(run_relay(settings.load(RelaySettings, config, private=True)))
 
 
 @app.command

@@ -17,6 +17,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from tomoni import times
+from tomoni.addresses import is_private_url
 from tomoni.database import Pool
 from tomoni.secret_files import SecretFileError, read_secret
 from tomoni.service import open_pool
@@ -71,6 +72,8 @@ def erase(
         token = read_secret(token_file).decode("ascii").strip()
     except (SecretFileError, UnicodeDecodeError) as error:
         raise SettingsError(f"the token file cannot be used: {error}") from error
+    if not is_private_url(url):
+        raise SettingsError("name the node by https://: your token travels there (http:// on this machine)")
     headers = {"Authorization": f"Bearer {token}", "Idempotency-Key": str(uuid.uuid4())}
     try:
         with httpx.Client(base_url=url, headers=headers, timeout=30, trust_env=False) as client:

@@ -24,7 +24,7 @@ from tomoni.headers import close_answer
 from tomoni.health import health_routes
 from tomoni.server import END_STREAMS
 from tomoni.service import AccessDescription, describe, exception_handlers, open_pool, open_token_verifier
-from tomoni.transport import Connection, Endpoint, tls_context
+from tomoni.transport import Connection, Endpoint, tls_for
 from tomoni.transport.subjects import FEDERATION_INBOX
 from tomoni_federation.admissions.api import admission_routes
 from tomoni_federation.admissions.office import Office
@@ -168,11 +168,10 @@ async def _heartbeats(publisher: CheckpointPublisher, seconds: float) -> None:
 
 def _endpoint(settings: FederationSettings, seed: str) -> Endpoint:
     hub = settings.hub
-    tls = any(server.startswith("tls://") for server in hub.servers) or hub.ca_file is not None
     return Endpoint(
         servers=hub.servers,
         name="federation",
         seed=seed,
         inbox=FEDERATION_INBOX,
-        tls=tls_context(str(hub.ca_file) if hub.ca_file else None) if tls else None,
+        tls=tls_for(hub.servers, hub.ca_file),
     )

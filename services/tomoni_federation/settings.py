@@ -7,6 +7,7 @@ from typing import Annotated
 import msgspec
 
 from tomoni import nkey
+from tomoni.addresses import require_private_database
 from tomoni.secret_files import SecretFileError, read_secret
 from tomoni.service import HttpSettings, LogSettings, Section, TokenSettings, refuse_open_http
 from tomoni.settings import SettingsError, load
@@ -115,7 +116,7 @@ def load_settings(path: Path) -> FederationSettings:
 
     Relative paths are meant from where the settings file lies.
     """
-    settings = load(FederationSettings, path)
+    settings = load(FederationSettings, path, private=True)
     base = path.parent.absolute()
     settings = msgspec.structs.replace(
         settings,
@@ -125,6 +126,7 @@ def load_settings(path: Path) -> FederationSettings:
     if not settings.purposes:
         raise SettingsError("purposes is empty: name at least one, with the seconds an answer for it may be old")
     refuse_open_http(settings.http)
+    require_private_database(settings.database)
     return settings
 
 

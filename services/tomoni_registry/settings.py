@@ -5,6 +5,7 @@ from typing import Annotated
 
 import msgspec
 
+from tomoni.addresses import require_private_database
 from tomoni.jurisdictions import JurisdictionError, by_code
 from tomoni.service import HttpSettings, LogSettings, Section, TokenSettings, refuse_open_http
 from tomoni.settings import SettingsError, load
@@ -69,13 +70,14 @@ def load_settings(path: Path) -> RegistrySettings:
 
     A relative folder is meant from where the settings file lies.
     """
-    settings = load(RegistrySettings, path)
+    settings = load(RegistrySettings, path, private=True)
     settings = msgspec.structs.replace(settings, folder=path.parent.absolute() / settings.folder)
     try:
         by_code(settings.code)
     except JurisdictionError as error:
         raise SettingsError(f"code is wrong: {error}") from error
     refuse_open_http(settings.http)
+    require_private_database(settings.database)
     return settings
 
 

@@ -10,6 +10,8 @@ from asyncpg.pool import PoolConnectionProxy
 from pogo_core.util import migrate as pogo
 from pogo_core.util import sql as pogo_sql
 
+from tomoni.addresses import require_private_database
+
 if TYPE_CHECKING:  # the driver's classes are generic in its stubs only
     Pool = asyncpg.Pool[asyncpg.Record]
     PoolConnection = PoolConnectionProxy[asyncpg.Record]
@@ -56,8 +58,10 @@ async def migrate(dsn: str, service: str, folders: Sequence[Path]) -> None:
     """Bring a database to the newest schema as its owner; safe when several processes start at once.
 
     Each folder holds pogo migrations in plain SQL, applied folder by folder; `service` names the set. Raises
-    pogo_core.error.BadMigrationError where one fails, which leaves nothing of it behind.
+    pogo_core.error.BadMigrationError where one fails, which leaves nothing of it behind, and SettingsError where others
+    could read along.
     """
+    require_private_database(dsn)
     connection: asyncpg.Connection[asyncpg.Record] = await asyncpg.connect(dsn)
     try:
         await connection.execute("SELECT pg_advisory_lock($1)", _MIGRATION_LOCK)

@@ -8,6 +8,7 @@ from urllib.parse import quote, urlsplit, urlunsplit
 
 import asyncpg
 
+from tomoni.addresses import require_private_database
 from tomoni.settings import SettingsError
 
 _SCRAM_ITERATIONS = 4_096
@@ -16,6 +17,7 @@ _SCRAM_ITERATIONS = 4_096
 
 async def create_database(owner_dsn: str) -> None:
     """Create the database of a connection string where there is none yet; raise SettingsError where that fails."""
+    require_private_database(owner_dsn)
     try:
         await (await asyncpg.connect(owner_dsn)).close()
     except asyncpg.InvalidCatalogNameError:
@@ -26,7 +28,9 @@ async def create_database(owner_dsn: str) -> None:
         finally:
             await connection.close()
     except (OSError, asyncpg.PostgresError) as error:
-        raise SettingsError(f"the database cannot be reached: {type(error).__name__}; check --database") from error
+        raise SettingsError(
+            f"the database cannot be reached: {type(error).__name__}; check its connection string"
+        ) from error
 
 
 async def create_role(owner_dsn: str, suffix: str) -> str:

@@ -5,7 +5,6 @@
 The settings are sections of a service's own settings file; what is not known there is a mistake, not a wish.
 """
 
-import ipaddress
 from pathlib import Path
 from typing import Annotated, Any, NamedTuple, cast
 
@@ -22,6 +21,7 @@ from litestar.routes import BaseRoute, HTTPRoute
 from litestar.types import ExceptionHandlersMap
 
 from tomoni import problems
+from tomoni.addresses import is_this_machine
 from tomoni.auth import PUBLIC, TokenIssuer, TokenVerifier, requirement_of
 from tomoni.database import Pool, create_pool
 from tomoni.eventlog.connections import BROKEN, UNWRITABLE
@@ -74,11 +74,7 @@ def refuse_open_http(http: HttpSettings) -> None:
 
     Raises SettingsError.
     """
-    try:
-        loopback = ipaddress.ip_address(http.host).is_loopback
-    except ValueError:
-        loopback = http.host == "localhost"
-    if not loopback and not http.behind_tls_proxy:
+    if not is_this_machine(http.host) and not http.behind_tls_proxy:
         raise SettingsError(
             "http.host is reachable from outside: put a TLS proxy before it and set http.behind_tls_proxy"
         )

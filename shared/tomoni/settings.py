@@ -8,6 +8,8 @@ from typing import TypeVar, cast
 
 import msgspec
 
+from tomoni.secret_files import SecretFileError, read_secret
+
 S = TypeVar("S", bound=msgspec.Struct)
 
 Tree = dict[str, object]
@@ -17,14 +19,22 @@ class SettingsError(ValueError):
     """The settings are wrong; the text says where and what is expected."""
 
 
-def load(cls: type[S], path: Path | None, prefix: str = "TOMONI", environment: Mapping[str, str] | None = None) -> S:
+def load(
+    cls: type[S],
+    path: Path | None,
+    prefix: str = "TOMONI",
+    environment: Mapping[str, str] | None = None,
+    *,
+    private: bool = False,
+) -> S:
     """Return the settings of a Struct from a TOML file and `PREFIX_SECTION__KEY` variables, which prevail.
 
-    Raises SettingsError where the file cannot be read, a key is unknown or a value has another type. A value from
+    `private`: the file holds a password, and is refused where others could read it. Raises SettingsError there, and
+    where the file cannot be read, a key is unknown or a value has another type. A value from
     the environment is read as TOML where it can be (numbers, lists, true) and as a plain string otherwise. A variable
     that names no section and no setting is somebody else's (`TOMONI_OWNER_DATABASE`) and is passed over.
     """
-    tree = _read(path) if path else {}
+    tree = _read(path, private) if path else {}
     plain = {prefix + "_" + field.encode_name.upper() for field in msgspec.structs.fields(cls)}
     for name, value in sorted((os.environ if environment is None else environment).items()):
         if name in plain or (name.startswith(prefix + "_") and "__" in name):
@@ -42,9 +52,12 @@ def _decode(cls: type, value: object) -> object:
     raise TypeError(f"Expected `{cls.__name__}`")
 
 
-def _read(path: Path) -> Tree:
+def _read(path: Path, private: bool) -> Tree:
     try:
-        return tomllib.loads(path.read_text("utf-8"))
+        data = read_secret(path) if private else path.read_bytes()
+        return tomllib.loads(data.decode("utf-8"))
+    except SecretFileError as error:
+        raise SettingsError(f"the settings file {error}") from error
     except OSError as error:
         raise SettingsError(f"the settings file {path} cannot be read: {error.strerror}") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:

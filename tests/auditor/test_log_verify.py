@@ -64,6 +64,7 @@ def verify(capsys: pytest.CaptureFixture[str]):
 def token_file(folder: Path, text: str = f"{TOKEN}\n") -> str:
     file = folder / "token"
     file.write_text(text)
+    file.chmod(0o600)
     return str(file)
 
 

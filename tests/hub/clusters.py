@@ -17,6 +17,7 @@ from tests.transport.certificates import self_signed
 from tests.transport.hubs import SETAGAYA, SHIBUYA, until
 from tomoni import nkey
 from tomoni.processes import free_port
+from tomoni.secret_files import write_secret
 from tomoni.settings import load
 from tomoni.transport import Endpoint
 from tomoni.transport.subjects import FEDERATION_INBOX, node_inbox
@@ -40,7 +41,7 @@ class Cluster:
         self._routes = tuple(f"127.0.0.1:{free_port()}" for _ in range(3))
         self._clients = [free_port() for _ in range(3)]
         folder.mkdir(parents=True)
-        (folder / "routes.secret").write_text(secrets.token_hex(32))
+        write_secret(folder / "routes.secret", secrets.token_hex(32).encode())
         self._certificates = [certificate(folder, f"hub-{number}") for number in range(3)] if certificates else []
         authority = b"".join(one["certificate"].read_bytes() for one in self._certificates)
         (folder / "authority.crt").write_bytes(authority)

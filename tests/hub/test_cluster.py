@@ -11,6 +11,7 @@ from tests.hub.clusters import Cluster, certificate, is_ready
 from tests.hub.logs import NAME, FederationLog, new_key, suspended
 from tests.relay.nodes import Mirror, Node, mirroring, opened, relaying
 from tests.transport.hubs import SHIBUYA, eventually, until
+from tomoni.secret_files import write_secret
 from tomoni.settings import SettingsError, load
 from tomoni.transport import (
     Committed,
@@ -165,7 +166,7 @@ async def test_a_server_that_starts_alone_waits_for_the_others_and_says_so(tmp_p
 
 async def test_a_server_without_the_secret_is_let_in_by_nobody(cluster, tmp_path):
     await cluster.ready()
-    (tmp_path / "other.secret").write_text("x" * 40)
+    write_secret(tmp_path / "other.secret", b"x" * 40)
     settings = cluster.settings(2)
     await cluster.stop(2)
     assert settings.cluster is not None
@@ -200,13 +201,31 @@ async def test_the_routes_take_certificates_on_both_sides(tmp_path):
         ({"host": "0.0.0.0"}, "reachable from outside"),
         ({"key": Path("/x")}, "belong together"),
         ({"secret_file": Path("/nowhere")}, "cannot be read"),
-        ({"secret_file": Path("/dev/null")}, "holds no secret"),
+        ({"secret_file": Path("/dev/null")}, "readable by others"),
     ],
 )
 def test_wrong_settings_of_a_cluster_are_refused_with_a_clear_text(tmp_path, change, text):
     settings = Cluster(tmp_path / "cluster").settings(0)
     with pytest.raises(SettingsError, match=text):
         check(msgspec.structs.replace(settings, cluster=msgspec.structs.replace(settings.cluster, **change)))
+
+
+@pytest.mark.parametrize("name", ["keys/provisioner.nk", "keys/routes.secret"])
+def test_a_secret_of_the_hub_that_others_can_read_is_refused(tmp_path, name):
+    """Who reads the one makes streams, who reads the other speaks for any town."""
+    place = Place(server="hub-1", routes=("127.0.0.1:1", "127.0.0.1:2", "127.0.0.1:3"))
+    options = {"federation": NAME, "log_url": "http://127.0.0.1:1/log", "verifier_key": FederationLog().verifier.vkey}
+    file = initialise_hub(tmp_path, **options, place=place, federation_key=new_key())
+    (tmp_path / name).chmod(0o640)
+    with pytest.raises(SettingsError, match="readable by others"):
+        check(load(HubSettings, file))
+
+
+def test_the_federations_log_is_followed_over_no_open_network(tmp_path):
+    key = FederationLog().verifier.vkey
+    file = initialise_hub(tmp_path, federation=NAME, log_url="http://tomoni.example/log", verifier_key=key)
+    with pytest.raises(SettingsError, match=r"log\.url"):
+        check(load(HubSettings, file))
 
 
 def test_a_hub_of_three_is_made_for_the_federation_of_the_others(tmp_path):

@@ -19,6 +19,7 @@ from tests.hub.logs import NAME, ORIGIN, FederationLog, admitted, new_key, readm
 from tests.transport.hubs import eventually
 from tomoni import nkey
 from tomoni.processes import free_port
+from tomoni.secret_files import write_secret
 from tomoni.settings import SettingsError, load
 from tomoni.tlog.note import generate_signer
 from tomoni.transport import (
@@ -255,7 +256,7 @@ async def serve_log(log: FederationLog) -> asyncio.Server:
 async def hub_command(folder: Path, log: FederationLog):
     server = await serve_log(log)
     port = free_port()
-    (folder / "token").write_text("token\n")
+    write_secret(folder / "token", b"token\n")
     file = initialise_hub(
         folder,
         federation=NAME,

@@ -29,6 +29,7 @@ def relay_settings(hub, administered):
     """The settings of a relay beside the node under test, in a role of its own."""
     seed_file = hub.folder / "node.nk"
     seed_file.write_text(hub.seeds[SHIBUYA])
+    seed_file.chmod(0o600)
     return RelaySettings(
         federation=FEDERATION,
         code=SHIBUYA,

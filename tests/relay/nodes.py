@@ -98,6 +98,7 @@ class Node:
     def settings(self, hub: Hub, url: str | None = None, lag_seconds: float = 300.0) -> RelaySettings:
         seed_file = hub.folder / "node.nk"
         seed_file.write_text(hub.seeds[SHIBUYA])
+        seed_file.chmod(0o600)
         return RelaySettings(
             federation=FEDERATION,
             code=SHIBUYA,

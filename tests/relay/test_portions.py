@@ -4,6 +4,7 @@ import pytest
 
 from tests.relay.nodes import FEDERATION, ORIGIN, RECEIPTS
 from tomoni import nkey
+from tomoni.secret_files import write_secret
 from tomoni.settings import SettingsError
 from tomoni.tlog.checkpoint import Checkpoint as TreeHead
 from tomoni.tlog.checkpoint import sign_checkpoint
@@ -117,6 +118,7 @@ def test_publishing_again_gets_rarer_until_a_receipt_comes():
 def settings(tmp_path, **changes) -> RelaySettings:
     seed_file = tmp_path / "node.nk"
     seed_file.write_text(nkey.generate_seed() + "\n")
+    seed_file.chmod(0o600)
     fields = {
         "federation": FEDERATION,
         "code": "131130",
@@ -151,10 +153,18 @@ def test_a_wrong_transport_key_is_refused_without_showing_it(tmp_path):
     with pytest.raises(SettingsError, match="cannot be read"):
         hub_endpoint(settings(tmp_path, hub=missing))
     broken = tmp_path / "broken.nk"
-    broken.write_text("SUSECRET")
+    write_secret(broken, b"SUSECRET")
     with pytest.raises(SettingsError, match="holds no nkey seed") as raised:
         hub_endpoint(settings(tmp_path, hub=HubConnection(servers=("nats://x",), seed_file=broken)))
     assert "SUSECRET" not in str(raised.value)
+
+
+def test_a_transport_key_that_others_can_read_is_refused(tmp_path):
+    file = tmp_path / "open.nk"
+    file.write_text(nkey.generate_seed())
+    file.chmod(0o640)
+    with pytest.raises(SettingsError, match="readable by others"):
+        hub_endpoint(settings(tmp_path, hub=HubConnection(servers=("nats://127.0.0.1:1",), seed_file=file)))
 
 
 def test_tls_needs_an_authority_that_can_be_read(tmp_path):

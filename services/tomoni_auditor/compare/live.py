@@ -50,7 +50,7 @@ def open_live(url: str, token: str) -> Generator["Live"]:
     """Open the federation at a URL, with a token of the auditor's scope; raise SourceError where it is none."""
     headers = {"Authorization": f"Bearer {token}"}
     try:
-        require_private(httpx.URL(url))
+        require_private(url)
         client = httpx.Client(base_url=url, headers=headers, timeout=_SECONDS)
     except httpx.InvalidURL as error:
         raise SourceError(f"the address of the federation cannot be one: {error}") from error

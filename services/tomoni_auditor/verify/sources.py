@@ -9,7 +9,6 @@ from collections import deque
 from collections.abc import Generator, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
-from ipaddress import ip_address
 from itertools import islice
 from pathlib import Path
 from typing import Protocol
@@ -17,6 +16,7 @@ from typing import Protocol
 import httpx
 import stamina
 
+from tomoni.addresses import is_private_url, is_this_machine
 from tomoni.tlog.merkle import HASH_SIZE
 from tomoni.tlog.note import MAX_NOTE_SIZE
 from tomoni.tlog.tiles import MAX_BUNDLE_SIZE, TILE_WIDTH, EntryBundle, Tile
@@ -97,12 +97,13 @@ class HttpSource:
         except httpx.InvalidURL as error:
             raise SourceError(f"the URL of the log cannot be one: {error}") from error
         if token is not None:
-            require_private(url)
+            require_private(prefix)
         self._prefix = prefix.rstrip("/")
         headers = {"Accept-Encoding": "gzip, identity"}
         if token is not None:
             headers["Authorization"] = f"Bearer {token}"
-        self._client = httpx.Client(headers=headers, timeout=_SECONDS, follow_redirects=True)
+        near = is_this_machine(url.host)  # a proxy of the environment is no part of this machine
+        self._client = httpx.Client(headers=headers, timeout=_SECONDS, follow_redirects=True, trust_env=not near)
         self._threads = ThreadPoolExecutor(_CONNECTIONS, thread_name_prefix="fetch")
         self._names: Iterator[Tile | EntryBundle] = iter(())
         self._ahead: deque[tuple[str, Future[bytes]]] = deque()
@@ -175,14 +176,7 @@ def _reason(error: httpx.HTTPError) -> str:
     return str(error) or type(error).__name__
 
 
-def require_private(url: httpx.URL) -> None:
+def require_private(url: str) -> None:
     """Raise SourceError where a token must not be sent: others could read it on the way."""
-    if url.scheme != "https" and not _is_this_machine(url.host):
+    if not is_private_url(url):
         raise SourceError("a token is only sent over https://, or to this machine: others could read it")
-
-
-def _is_this_machine(host: str) -> bool:
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"

@@ -1,6 +1,5 @@
 """The hub's settings, and making them for a new hub."""
 
-import ipaddress
 import re
 from pathlib import Path
 from typing import Annotated, Final
@@ -9,6 +8,8 @@ import msgspec
 from msgspec import Meta
 
 from tomoni import nkey
+from tomoni.addresses import is_private_url, is_this_machine
+from tomoni.secret_files import SecretFileError, read_secret
 from tomoni.service import HttpSettings, refuse_open_http
 from tomoni.settings import SettingsError
 from tomoni.tlog.keys import NoteError
@@ -86,8 +87,10 @@ def check(settings: HubSettings) -> HubSettings:
     refuse_open_http(settings.http)
     if (nats.certificate is None) != (nats.key is None):
         raise SettingsError("nats.certificate and nats.key belong together: give both or neither")
-    if nats.certificate is None and not _is_loopback(nats.host):
+    if nats.certificate is None and not is_this_machine(nats.host):
         raise SettingsError("nats.host is reachable from outside: give nats.certificate and nats.key (TLS 1.3)")
+    if not is_private_url(settings.log.url):
+        raise SettingsError("log.url: name the federation by https://: a token travels there (http:// on this machine)")
     if settings.cluster is not None:
         _check_cluster(settings.cluster)
     for name, key in (("system", keys.system), ("federation", keys.federation)):
@@ -109,7 +112,7 @@ def _check_cluster(cluster: ClusterSettings) -> None:
         if any(certificates):
             raise SettingsError("cluster.certificate, cluster.key and cluster.authority belong together")
         if not all(
-            map(_is_loopback, (cluster.host, *(route.rpartition(":")[0].strip("[]") for route in cluster.routes)))
+            map(is_this_machine, (cluster.host, *(route.rpartition(":")[0].strip("[]") for route in cluster.routes)))
         ):
             raise SettingsError(
                 "the routes are reachable from outside: give cluster.certificate, cluster.key and cluster.authority"
@@ -121,9 +124,9 @@ def route_secret(cluster: ClusterSettings) -> str:
     """Return what the servers show each other; raise SettingsError where its file cannot be read or holds none."""
     file = cluster.secret_file
     try:
-        secret = file.read_text("ascii").strip()
-    except OSError as error:
-        raise SettingsError(f"cluster.secret_file {file} cannot be read: {error.strerror}") from error
+        secret = read_secret(file).decode("ascii").strip()
+    except SecretFileError as error:
+        raise SettingsError(f"cluster.secret_file: {error}") from error
     except ValueError as error:
         raise SettingsError(f"cluster.secret_file {file} holds no secret") from error
     if not _SECRET.fullmatch(secret):
@@ -135,10 +138,10 @@ def provisioner_seed(settings: HubSettings) -> str:
     """Return the provisioner's seed; raise SettingsError where its file cannot be read or holds none."""
     file = settings.keys.provisioner_seed_file
     try:
-        seed = file.read_text("ascii").strip()
+        seed = read_secret(file).decode("ascii").strip()
         nkey.public_nkey(seed)
-    except OSError as error:
-        raise SettingsError(f"keys.provisioner_seed_file {file} cannot be read: {error.strerror}") from error
+    except SecretFileError as error:
+        raise SettingsError(f"keys.provisioner_seed_file: {error}") from error
     except ValueError as error:
         raise SettingsError(f"keys.provisioner_seed_file {file} holds no nkey seed") from error
     return seed
@@ -154,10 +157,3 @@ def federation_verifier(settings: HubSettings) -> Verifier:
     if verifier.name != origin:
         raise SettingsError(f"log.verifier_key is of another log than {origin}")
     return verifier
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"

@@ -8,6 +8,7 @@ from typing import Final, NamedTuple
 
 import asyncpg
 
+from tomoni.addresses import require_private_database
 from tomoni.database import Connection
 from tomoni.settings import SettingsError
 from tomoni_federation.rebuild import versions
@@ -181,6 +182,7 @@ class _Candidate:
 @asynccontextmanager
 async def _connected(owner_dsn: str) -> AsyncGenerator[list[Connection]]:
     """Give connections of the owner, of which the first holds a lock: one rebuild at a time in a database."""
+    require_private_database(owner_dsn)
     async with AsyncExitStack() as stack:
         connections: list[Connection] = []
         try:

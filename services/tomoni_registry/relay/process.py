@@ -12,6 +12,7 @@ import structlog
 from litestar import Litestar
 from prometheus_client import Gauge
 
+from tomoni.addresses import require_private_database
 from tomoni.database import Pool, create_pool
 from tomoni.eventlog.connections import AWAY
 from tomoni.eventlog.wakeup import CHECKPOINTS, Wakeup
@@ -178,6 +179,7 @@ class Lag:
 async def run_relay(settings: RelaySettings) -> None:
     """Run the relay until SIGTERM; raise SettingsError where it cannot start as configured."""
     refuse_open_http(settings.http)
+    require_private_database(settings.database)
     endpoint = hub_endpoint(settings)
     receipt_verifier(settings)
     pool = await create_pool(settings.database, max_size=4)

@@ -8,11 +8,12 @@ from msgspec import Meta
 
 from tomoni import nkey
 from tomoni.events.types import Code
+from tomoni.secret_files import SecretFileError, read_secret
 from tomoni.service import HttpSettings
 from tomoni.settings import SettingsError
 from tomoni.tlog.cosignature import CosignatureVerifier
 from tomoni.tlog.keys import NoteError
-from tomoni.transport import Endpoint, tls_context
+from tomoni.transport import Endpoint, tls_for
 from tomoni.transport.subjects import node_inbox
 
 
@@ -56,21 +57,16 @@ def hub_endpoint(settings: RelaySettings) -> Endpoint:
     """Return how to connect to the hub; raise SettingsError where key or address cannot be used."""
     file = settings.hub.seed_file
     try:
-        seed = file.read_text("ascii").strip()
+        seed = read_secret(file).decode("ascii").strip()
         nkey.public_nkey(seed)
-    except OSError as error:
-        raise SettingsError(f"hub.seed_file {file} cannot be read: {error.strerror}") from error
+    except SecretFileError as error:
+        raise SettingsError(f"hub.seed_file: {error}") from error
     except ValueError as error:
         raise SettingsError(f"hub.seed_file {file} holds no nkey seed") from error
-    secure = any(server.startswith("tls://") for server in settings.hub.servers)
-    try:
-        tls = tls_context(str(settings.hub.ca_file) if settings.hub.ca_file else None) if secure else None
-    except OSError as error:
-        raise SettingsError("hub.ca_file cannot be read or holds no certificate") from error
     return Endpoint(
         servers=settings.hub.servers,
         name=f"relay {settings.code}",
         seed=seed,
         inbox=node_inbox(settings.code),
-        tls=tls,
+        tls=tls_for(settings.hub.servers, settings.hub.ca_file),
     )

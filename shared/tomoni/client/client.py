@@ -10,6 +10,7 @@ import httpx
 import msgspec
 import stamina
 
+from tomoni.addresses import is_private_url, is_this_machine
 from tomoni.client.answers import (
     Change,
     Completeness,
@@ -39,7 +40,6 @@ T = TypeVar("T")
 MOST: Final = 1_000
 """Items of one request; more are sent in several."""
 _NOT_FOUND: Final = 404
-_THIS_MACHINE: Final = frozenset({"localhost", "127.0.0.1", "::1"})
 
 
 class _Answers(msgspec.Struct, frozen=True, kw_only=True):
@@ -71,7 +71,8 @@ class Client:
         Raises ValueError where others could read along: a token and handles travel there.
         """
         _require_private(url)
-        self._http = httpx.AsyncClient(base_url=url, timeout=timeout, follow_redirects=False)
+        near = is_this_machine(httpx.URL(url).host)  # a proxy of the environment is no part of this machine
+        self._http = httpx.AsyncClient(base_url=url, timeout=timeout, follow_redirects=False, trust_env=not near)
         self._token = token
 
     async def __aenter__(self) -> Self:
@@ -209,11 +210,7 @@ class Client:
 
 
 def _require_private(url: str) -> None:
-    try:
-        parts = httpx.URL(url)
-    except httpx.InvalidURL:
-        parts = httpx.URL()
-    if parts.scheme != "https" and not (parts.scheme == "http" and parts.host in _THIS_MACHINE):
+    if not is_private_url(url):
         raise ValueError("name the federation by https://: a token and handles travel there (http:// on this machine)")
 
 

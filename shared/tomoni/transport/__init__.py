@@ -29,6 +29,7 @@ from tomoni.transport.publish import (
     publish_batch,
     publish_one,
 )
+from tomoni.transport.servers import tls_for
 from tomoni.transport.subjects import Kind, events_subject, heartbeats_subject, receipts_subject
 
 __all__ = [
@@ -63,4 +64,5 @@ __all__ = [
     "publish_one",
     "receipts_subject",
     "tls_context",
+    "tls_for",
 ]
