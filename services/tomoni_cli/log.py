@@ -11,6 +11,7 @@ from cyclopts import App, Parameter
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from tomoni.secret_files import SecretFileError, read_secret
 from tomoni.tlog.checkpoint import Checkpoint
 from tomoni.tlog.cosignature import parse_verifier
 from tomoni.tlog.keys import NoteError
@@ -105,9 +106,11 @@ def _verify(location: str, keys: list[str], origin: str | None, token_file: Path
 def read_token(path: Path) -> str:
     """Return the bearer token in a file; raise SourceError where there is none."""
     try:
-        token = path.read_text("ascii").strip()
-    except (OSError, UnicodeDecodeError) as error:
-        raise SourceError(f"the token file {path} cannot be read") from error
+        token = read_secret(path).decode("ascii").strip()
+    except SecretFileError as error:
+        raise SourceError(f"the token file cannot be used: {error}") from error
+    except UnicodeDecodeError as error:
+        raise SourceError(f"the token file {path} does not hold one token on one line") from error
     if not token.isprintable() or not token or " " in token:
         raise SourceError(f"the token file {path} does not hold one token on one line")
     return token

@@ -17,6 +17,7 @@ from prometheus_client import Counter, Gauge
 from tomoni import nkey
 from tomoni.health import health_routes
 from tomoni.problems import exception_handlers
+from tomoni.secret_files import read_secret
 from tomoni.server import serve
 from tomoni.settings import SettingsError
 from tomoni.transport import Connection, Endpoint, TransportError, pinned_tls_context
@@ -261,9 +262,9 @@ def _authorization(token_file: Path | None) -> dict[str, str]:
     if token_file is None:
         return {}
     try:
-        return {"Authorization": f"Bearer {token_file.read_text('ascii').strip()}"}
+        return {"Authorization": f"Bearer {read_secret(token_file).decode('ascii').strip()}"}
     except ValueError as error:
-        raise OSError("the token file holds no token") from error
+        raise OSError("the token file cannot be used") from error
 
 
 @contextlib.contextmanager
