@@ -2,7 +2,10 @@
 
 import os
 import secrets
+from collections.abc import Generator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import BinaryIO
 
 
 class SecretFileError(ValueError):
@@ -25,6 +28,28 @@ def write_secret(path: Path, data: bytes) -> None:
         path.hardlink_to(half)  # unlike a renaming, it replaces nothing
     finally:
         half.unlink()
+    sync_folder(path.parent)
+
+
+@contextmanager
+def written_secretly(path: Path, *, replace: bool = False) -> Generator[BinaryIO]:
+    """Give a file of mode 0600 to write, which gets its name once it is whole and on the disk.
+
+    Raises FileExistsError where the name is taken and must not be replaced. It may lie on a stick whose file system
+    has no links, so between two that write the same name the later one wins.
+    """
+    if path.exists() and not replace:
+        raise FileExistsError(f"{path} is there already")
+    half = path.with_name(f".{path.name}.{secrets.token_hex(8)}.half")
+    descriptor = os.open(half, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        half.replace(path)
+    finally:
+        half.unlink(missing_ok=True)
     sync_folder(path.parent)
 
 
