@@ -162,7 +162,9 @@ class BundleReader:
         """Of the log up to the place reached."""
         self.heartbeat: bytes | None = None
         self.end = b""
-        if self._take(len(_FIRST_LINE), 0) != _FIRST_LINE:
+        line = file.readline(_MAX_LINE)
+        self._follow(line)
+        if line != _FIRST_LINE:
             raise BundleError(0, f"the file does not begin with the line {FORM}: it is no bundle")
         head = self._section("head")
         try:

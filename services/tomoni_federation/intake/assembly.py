@@ -293,6 +293,11 @@ def _open(log: Log, note: bytes) -> Checkpoint | None:
     return checkpoint if checkpoint.origin == log.origin else None
 
 
+def is_own_word(log: Log, note: bytes) -> bool:
+    """Tell whether a note is a checkpoint of this log, signed by the key that is valid for its size."""
+    return _open(log, note) is not None
+
+
 def _without_strangers(note: bytes, names: set[str]) -> bytes:
     """Return a note with the lines of the log's own names: a thief may have added some to spoil the receipt."""
     read = read_note(note)

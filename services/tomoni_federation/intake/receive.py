@@ -31,6 +31,7 @@ from tomoni_federation.intake.assembly import (
     Heartbeat,
     Log,
     await_heartbeat,
+    is_own_word,
     keep_nearest,
     prove,
     take_checkpoint,
@@ -38,7 +39,7 @@ from tomoni_federation.intake.assembly import (
     take_heartbeat,
 )
 from tomoni_federation.mirror import tree
-from tomoni_federation.mirror.evidence import accuse_checkpoint, accuse_pair
+from tomoni_federation.mirror.evidence import accuse_checkpoint, accuse_continuation, accuse_pair
 from tomoni_federation.mirror.tree import GAPS, MirrorGapError
 from tomoni_federation.projections.sql import PROJECTION, VERSION
 
@@ -67,6 +68,21 @@ class Received:
     contradicted: tuple[str, ...]
     gaps: tuple[str, ...] = ()
     """Logs whose relay is further than the mirror: it was taken back, or something was lost on the way."""
+    repeats: tuple[str, ...] = ()
+    """Logs of which came what is proven, and nothing new: their relay lacks the receipt. A bundle was faster."""
+
+
+@dataclass(frozen=True, slots=True)
+class Branch:
+    """A checkpoint whose history had another root at a size than the one proven there, and the proof of that."""
+
+    size: int
+    """Where it differs from what is proven."""
+    root: bytes
+    """What its history had there."""
+    proof: list[bytes]
+    """That the history of `note` began so (RFC 6962 §2.1.2)."""
+    note: bytes
 
 
 class Receiver:
@@ -87,6 +103,22 @@ class Receiver:
     async def heartbeats(self, messages: Sequence[RawMessage]) -> Received:
         """Take heartbeats; return once they are committed."""
         return await self._receive(messages, _take_heartbeat)
+
+    async def branch(self, code: str, found: Branch) -> bool:
+        """Accuse a log of a branch of its history, if its own key has signed it; return whether it was accused.
+
+        On the wire the entries under a wrong root are junk, since anybody may have sent them. Who has the whole branch
+        in his hands can show that the log's own word contradicts what is proven.
+        """
+        async with self._pool.acquire() as connection, connection.transaction():
+            one = (await _load(connection, self._federation, [code])).get(code)
+            proven = await connection.fetchrow(sql.CHECKPOINT_AT, code, found.size)
+            if one is None or proven is None or proven["root"] == found.root or not is_own_word(one, found.note):
+                return False
+            await accuse_continuation(connection, code, proven["note"], found.note, found.root, found.proof)
+        CONTRADICTIONS.inc()
+        log.error("log_contradicts_itself", code=code)
+        return True
 
     def nothing(self, code: str) -> bytes:
         """Return the receipt for the empty log, which says that nothing of a log is held: its relay begins anew.
@@ -315,4 +347,5 @@ def _report(
         CONTRADICTIONS.inc()
         log.error("log_contradicts_itself", code=code)
     gaps = tuple(one.code for one in logs if one.has_gap)
-    return Received(tuple(receipts.values()), proven, tuple(contradicted), gaps)
+    repeats = tuple(one.code for one in logs if not one.proven and any(claim.heartbeat is None for claim in one.claims))
+    return Received(tuple(receipts.values()), proven, tuple(contradicted), gaps, repeats)

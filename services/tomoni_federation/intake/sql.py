@@ -86,6 +86,8 @@ SELECT proven_at FROM mirror.checkpoint WHERE log = $1 AND size > $2 AND receipt
 
 ROOT_AT: Final = "SELECT root FROM mirror.checkpoint WHERE log = $1 AND size = $2"
 
+CHECKPOINT_AT: Final = "SELECT root, note FROM mirror.checkpoint WHERE log = $1 AND size = $2"
+
 LATEST_RECEIPTS: Final = """
 SELECT l.log, k.size, k.receipt FROM mirror.log l CROSS JOIN LATERAL (
     SELECT size, receipt FROM mirror.checkpoint

@@ -148,8 +148,10 @@ class Work:
             self._projector.notify()
         if received.contradicted:
             self._evidence.set()
-        if received.gaps:  # a history that was taken back: its relay holds a receipt for more, and goes on from there
-            await self._receipts.give_again(received.gaps)
+        # A history that was taken back: its relay holds a receipt for more, and goes on from there. Or what came is
+        # proven already: its relay holds a receipt for less, and would publish it again and again.
+        if lacking := (*received.gaps, *received.repeats):
+            await self._receipts.give_again(lacking)
 
     async def _project(self) -> None:
         await self._projector.wait(RETRY_SECONDS)

@@ -42,6 +42,23 @@ async def accuse_checkpoint(connection: Connection, log: str, note: bytes) -> No
     await _accuse(connection, log, "checkpoints", encode(document))
 
 
+async def accuse_continuation(
+    connection: Connection, log: str, proven: bytes, note: bytes, root: bytes, proof: list[bytes]
+) -> None:
+    """Accuse a log of a checkpoint that does not continue a smaller one, which is proven.
+
+    The proof shows which root the history under the larger one had at the smaller one's size.
+    """
+    document = {
+        "kind": "checkpoints",
+        "log": log,
+        "notes": [_text(proven), _text(note)],
+        "proof": [_text(node) for node in proof],
+        "root": _text(root),
+    }
+    await _accuse(connection, log, "checkpoints", encode(document))
+
+
 async def accuse_entry(connection: Connection, log: str, position: int, reason: str) -> None:
     """Accuse a log of a proven entry that is no legal event of it; raise MirrorGapError like `accuse_checkpoint`."""
     proven = await _covering(connection, log, position + 1)
