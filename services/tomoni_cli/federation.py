@@ -93,6 +93,8 @@ def migrate(*, config: Config, database: Owner) -> None:
 
 
 app.command("tomoni_cli.rebuild:rebuild", name="rebuild", help="Make the read model anew, beside the one that serves.")
+app.command("tomoni_cli.bundles:import_bundle", name="import", help="Take in a bundle that a town has carried here.")
+app.command("tomoni_cli.bundles:give_receipt", name="receipt", help="Write a town's newest receipt into a file.")
 
 
 @app.command

@@ -28,6 +28,8 @@ rules = App(name="rules", help="The rules of a scheme: presets of nine issuers, 
 app.command(rules)
 for _command in (vault.rotate_vault_key, vault.destroy_retired_keys, vault.erase):
     app.command(_command)
+app.command("tomoni_cli.bundles:export_bundle", name="export", help="Write the log into a file to be carried.")
+app.command("tomoni_cli.bundles:take_receipt", name="receipt", help="Keep a receipt that was carried back.")
 
 Config = Annotated[Path, Parameter(help="Settings file (TOML); TOMONI_… variables prevail.")]
 

@@ -20,6 +20,8 @@ log = structlog.get_logger()
 _LATEST: Final = "SELECT size, time FROM relay.receipt ORDER BY size DESC LIMIT 1"
 _STORE: Final = "INSERT INTO relay.receipt (size, time, note) VALUES ($1, $2, $3) ON CONFLICT (size) DO NOTHING"
 
+NOT_OURS: Final = "not_ours"
+
 RECEIPT_SIZE = Gauge("tomoni_relay_receipt_size", "Size the federation has proven and kept")
 REFUSED_RECEIPTS = Counter("tomoni_relay_receipts_refused_total", "Receipts that were not believed", ["reason"])
 
@@ -33,6 +35,15 @@ class Receipt:
 
 
 NOTHING_YET = Receipt(size=0, time=0)
+
+
+class ReceiptRefusedError(Exception):
+    """A receipt is not believed; `reason` is a fixed word, `size` that of its checkpoint, where it can be read."""
+
+    def __init__(self, reason: str, text: str, size: int | None = None) -> None:
+        super().__init__(text)
+        self.reason = reason
+        self.size = size
 
 
 class Receipts:
@@ -63,33 +74,37 @@ class Receipts:
         if found is None:
             return await self.latest()
         if found.data != self._seen:
-            self._newest = await self._keep(found.data)
+            self._newest = await self._take(found.data)
             self._seen = found.data
         return self._newest or await self.latest()
 
-    async def _keep(self, note: bytes) -> Receipt | None:
-        """Keep a receipt and return it; None where it is not believed."""
+    async def _take(self, note: bytes) -> Receipt | None:
+        """Keep a receipt from the hub and return it; None where it is not believed."""
+        try:
+            return await self.keep(note)
+        except ReceiptRefusedError as refused:
+            REFUSED_RECEIPTS.labels(refused.reason).inc()
+            event = "receipt_of_another_log" if refused.reason == NOT_OURS else "receipt_not_believed"
+            log.error(event, size=refused.size, reason_code=refused.reason)
+            return None
+
+    async def keep(self, note: bytes) -> Receipt:
+        """Keep a receipt and return it; raise ReceiptRefusedError where it is not believed."""
         try:
             time = open_cosigned(note, self._verifier)
             text = read_note(note).text
             size = parse_checkpoint(text).size
         except NoteError as error:
-            REFUSED_RECEIPTS.labels("signature").inc()
-            log.error("receipt_not_believed", error=type(error).__name__, reason_code="signature")
-            return None
+            raise ReceiptRefusedError("signature", f"it is no receipt of this federation: {error}") from error
         if await self._source.text(size) != text:
             # The federation has signed for a checkpoint that is not in our log: another machine signs with our key,
             # our database was restored from an old backup, or the federation lies. All three need a person. The node
             # tells them apart by the log's own signature on it, and in the first two signs nothing more.
-            REFUSED_RECEIPTS.labels("not_ours").inc()
-            log.error("receipt_of_another_log", size=size, reason_code="not_ours")
             await self._source.keep_sighting(RECEIPTS, note)
-            return None
+            raise ReceiptRefusedError(NOT_OURS, f"its checkpoint of size {size} is not in this log", size)
         if time == 0 or len(note) > MAX_NOTE_BYTES:
             # It would not go into the table, and the relay would end of it again and again.
-            REFUSED_RECEIPTS.labels("form").inc()
-            log.error("receipt_not_believed", size=size, reason_code="form")
-            return None
+            raise ReceiptRefusedError("form", "it is too long to be kept, or has no time", size)
         if size > 0:
             await self._pool.execute(_STORE, size, time, note)
         RECEIPT_SIZE.set(size)

@@ -1,0 +1,171 @@
+"""A node without a network: its log goes out as a file, a receipt comes back as one, and the next begins after it."""
+
+import asyncio
+import json
+import stat
+from io import BytesIO
+
+import pytest
+
+from tests.registry.test_rotated_keys import key, rotate
+from tests.registry.test_signing import until_signed
+from tests.relay.nodes import RECEIPTS
+from tomoni.bundle import BundleReader
+from tomoni.eventlog.errors import CorruptLog
+from tomoni.secret_files import SecretFileError
+from tomoni.settings import SettingsError
+from tomoni.tlog.checkpoint import Checkpoint, sign_checkpoint
+from tomoni.tlog.cosignature import cosign, generate_cosigner
+from tomoni.tlog.note import open_note
+from tomoni_cli.registry import app
+from tomoni_registry.bundles.export import export_bundle
+
+
+def read(file):
+    bundle = BundleReader(BytesIO(file.read_bytes()))
+    return bundle, list(bundle.portions())
+
+
+async def notes(node):
+    rows = await node.sql("SELECT size, note FROM log.checkpoint WHERE size > 0 ORDER BY size")
+    return {row["size"]: row["note"] for row in rows}
+
+
+@pytest.fixture
+async def signed(node):
+    """A node with seven entries, all of them signed."""
+    await node.open_scheme()
+    await until_signed(node, 1)
+    for _ in range(6):
+        await node.issue()
+    await until_signed(node, 7)
+    return node
+
+
+@pytest.fixture
+def relay_settings(signed, administered):
+    """Write what an operator completes in `relay.toml` (the key of receipts)."""
+    file = signed.files.relay_settings
+    file.write_text(file.read_text().replace("# receipt_key = …", f'receipt_key = "{RECEIPTS.verifier.vkey}" #'))
+    return file
+
+
+async def command(capsys, *arguments) -> tuple[int, str]:
+    """Run a command of `tomoni registry` as its own thread; return its status and what it printed."""
+
+    def run() -> int:
+        try:
+            app([str(each) for each in arguments])
+        except SystemExit as ended:
+            return int(ended.code or 0)
+        except SettingsError as error:
+            print(error)
+            return 2
+        return 0
+
+    status = await asyncio.to_thread(run)
+    printed = capsys.readouterr()
+    return status, printed.out + printed.err
+
+
+async def test_what_is_signed_goes_out_whole_readable_by_nobody_else_and_says_as_of_when(signed, tmp_path):
+    file = tmp_path / "bundle"
+    exported = await export_bundle(signed.settings, file, 0)
+    bundle, portions = read(file)
+    assert (exported.start, exported.size, bundle.start, bundle.size) == (0, 7, 0, 7)
+    assert [entry for one in portions for entry in one.entries] == await signed.entries()
+    stored = await notes(signed)
+    assert all(stored[one.size] == one.note for one in portions)
+    [beat] = await signed.sql("SELECT time, note FROM log.heartbeat")
+    assert bundle.heartbeat == beat["note"]
+    assert exported.as_of.timestamp() == beat["time"]
+    open_note(bundle.end, [key(signed, 1).verifier])
+    assert stat.S_IMODE(file.stat().st_mode) == 0o600
+    assert [one.name for one in tmp_path.iterdir() if "half" in one.name] == []
+
+
+async def test_a_file_that_is_there_is_never_replaced_and_a_failure_leaves_none(signed, tmp_path):
+    file = tmp_path / "bundle"
+    with pytest.raises(SettingsError, match="7 signed entries, and not 8"):
+        await export_bundle(signed.settings, file, 8)
+    file.write_bytes(b"mine")
+    with pytest.raises(FileExistsError):
+        await export_bundle(signed.settings, file, 0)
+    assert file.read_bytes() == b"mine"
+    await signed.sql("ALTER TABLE log.entry DISABLE TRIGGER USER")
+    await signed.sql("UPDATE log.entry SET data = 'x' WHERE position = 4")
+    with pytest.raises(CorruptLog, match="position"):
+        await export_bundle(signed.settings, tmp_path / "other", 0)
+    assert {one.name for one in tmp_path.iterdir()} == {"node", "bundle"}
+
+
+async def test_it_begins_at_the_nearest_checkpoint_at_or_before_the_size_asked_for(signed, tmp_path):
+    sizes = [0, *await notes(signed)]
+    for since in range(8):
+        file = tmp_path / str(since)
+        exported = await export_bundle(signed.settings, file, since)
+        bundle, portions = read(file)
+        assert bundle.start == exported.start == max(size for size in sizes if size <= since)
+        assert bundle.size == 7
+        assert sum(len(one.entries) for one in portions) == 7 - bundle.start
+
+
+async def test_every_key_from_the_beginning_to_the_end_signs_a_bundle(node, tmp_path):
+    await node.open_scheme()
+    await until_signed(node, 1)
+    await rotate(node)
+    await export_bundle(node.settings, tmp_path / "whole", 1)
+    await export_bundle(node.settings, tmp_path / "late", 2)
+    keys = [key(node, number).verifier for number in (1, 2)]
+    whole, portions = read(tmp_path / "whole")
+    assert len(open_note(whole.end, keys).verified) == 2
+    assert [one.size for one in portions] == [1, 2, 3]  # the hand-over is not passed over
+    assert [name for name, _ in open_note(read(tmp_path / "late")[0].end, keys).verified] == [keys[1].name]
+    node.files.log_key(1).rename(node.files.folder / "elsewhere")
+    with pytest.raises(SecretFileError):
+        await export_bundle(node.settings, tmp_path / "lost", 1)
+
+
+async def test_the_next_bundle_begins_after_the_receipt_that_came_back(signed, relay_settings, tmp_path, capsys):
+    config = ("--config", signed.files.settings)
+    assert (await command(capsys, "export", tmp_path / "1", *config))[0] == 0
+    receipt = tmp_path / "1.receipt"
+    receipt.write_bytes(cosign(read(tmp_path / "1")[1][-1].note, RECEIPTS, 1_800_000_000))
+    status, told = await command(capsys, "receipt", receipt, "--config", relay_settings)
+    assert (status, "proven and kept 7 entries of 131130" in told) == (0, True), told
+    status, told = await command(capsys, "receipt", receipt, "--config", relay_settings, "--json")
+    assert json.loads(told) == {"code": "131130", "size": 7, "time": 1_800_000_000}
+    rows = await signed.sql("SELECT size, note FROM relay.receipt")
+    assert [tuple(row) for row in rows] == [(7, receipt.read_bytes())]
+    await signed.issue()
+    await until_signed(signed, 8)
+    status, told = await command(capsys, "export", tmp_path / "2", *config)
+    assert (status, "1 entries of 131130 after the size 7" in told) == (0, True), told
+    status, told = await command(capsys, "export", tmp_path / "3", *config, "--since", "7", "--json")
+    assert (json.loads(told)["since"], json.loads(told)["size"]) == (7, 8)
+    bundle, portions = read(tmp_path / "2")
+    assert (bundle.start, [one.size for one in portions]) == (7, [7, 8])
+    status, told = await command(capsys, "export", tmp_path / "2", *config)
+    assert (status, "is there already" in told) == (2, True), told
+
+
+async def test_a_receipt_that_is_none_is_not_kept_and_one_of_another_log_is_shown_to_the_node(
+    signed, relay_settings, tmp_path, capsys
+):
+    note = (await notes(signed))[7]
+    foreign = sign_checkpoint(Checkpoint("tomoni.example/131130", 9, bytes(32)), [key(signed, 1)])
+    file = tmp_path / "receipt"
+    for content, text in (
+        (note, "no receipt of this federation"),
+        (cosign(note, generate_cosigner(RECEIPTS.name), 1_800_000_000), "no receipt of this federation"),
+        (cosign(note, RECEIPTS, 1_800_000_000)[:-5], "no receipt of this federation"),
+        (cosign(note, RECEIPTS, 1_800_000_000).replace(b"\n7\n", b"\n6\n"), "no receipt of this federation"),
+        (cosign(foreign, RECEIPTS, 1_800_000_000), "its checkpoint of size 9 is not in this log"),
+    ):
+        file.write_bytes(content)
+        status, told = await command(capsys, "receipt", file, "--config", relay_settings)
+        assert (status, text in told) == (1, True), told
+    assert await signed.sql("SELECT 1 FROM relay.receipt") == []
+    assert [row["stream"] for row in await signed.sql("SELECT stream FROM relay.sighting")] == ["RECEIPTS"]
+    status, told = await command(capsys, "receipt", tmp_path / "nowhere", "--config", relay_settings)
+    assert (status, "cannot be read" in told) == (2, True), told
