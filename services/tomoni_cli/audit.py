@@ -44,7 +44,7 @@ Json = Annotated[bool, Parameter(negative=(), help="Print JSON instead of text."
 
 @app.command
 def fetch(
-    source: Annotated[str, Parameter(help="The address of a federation, of a node or of a log, or a folder.")],
+    source: Annotated[str, Parameter(help="The address of a federation, a node or a log; a folder; or a bundle.")],
     folder: Annotated[Path, Parameter(help="Where the histories go.")],
     /,
     *,

@@ -1,4 +1,4 @@
-"""Fetching whatever a place has: a federation or a node over HTTP, the prefix of a single log, or folders."""
+"""Fetching whatever a place has: a federation or a node over HTTP, the prefix of a single log, folders, or a bundle."""
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -16,6 +16,7 @@ from tomoni.tlog.notes import join_notes
 from tomoni.tlog.tiles import EntryBundle, Tile, TileError
 from tomoni.tlog.verify import NotPublishedError
 from tomoni_auditor.archive.folder import CHECKPOINT, FEDERATION, LogFolder, logs_in
+from tomoni_auditor.fetch.bundle import BundleSource
 from tomoni_auditor.fetch.log import ContradictionError, Fetched, fetch_log
 from tomoni_auditor.verify.sources import FolderSource, HttpSource, Source, SourceError
 
@@ -66,6 +67,8 @@ def fetch_all(
     """
     if location.startswith(("http://", "https://")):
         yield from _fetch_urls(location.rstrip("/"), folder, codes, token, on_progress)
+    elif Path(location).is_file():
+        yield _fetch_bundle(Path(location), folder, codes, on_progress)
     else:
         yield from _fetch_folders(Path(location), folder, codes, on_progress)
 
@@ -74,7 +77,9 @@ def _fetch_folders(
     place: Path, folder: Path, codes: Sequence[str], on_progress: Progress | None
 ) -> Iterator[tuple[str, Fetched]]:
     if not place.is_dir():
-        raise SourceError(f"there is no folder {place}; a place is a folder or a URL that begins with https://")
+        raise SourceError(
+            f"there is no folder {place}; a place is a folder, a bundle or a URL that begins with https://"
+        )
     if (place / CHECKPOINT).is_file():
         yield _fetch_one(ArchiveSource(place), folder, on_progress)
         return
@@ -85,6 +90,15 @@ def _fetch_folders(
     for code in found:
         if code == FEDERATION or not codes or code in codes:
             yield _fetch_one(ArchiveSource(place / code), folder, on_progress)
+
+
+def _fetch_bundle(file: Path, folder: Path, codes: Sequence[str], on_progress: Progress | None) -> tuple[str, Fetched]:
+    source = BundleSource(file)
+    code = _folder_of(source.origin)
+    if codes and code not in codes:
+        raise SourceError(f"{file} is a bundle of {code}")
+    source.follow_on(LogFolder(folder / code))
+    return _fetch_one(source, folder, on_progress)
 
 
 def _fetch_urls(
@@ -124,15 +138,20 @@ def _fetch_one(source: Source, folder: Path, on_progress: Progress | None) -> tu
         origin = parse_checkpoint(read_note(source.fetch(CHECKPOINT)).text).origin
     except NoteError as error:
         raise ContradictionError(f"the source's checkpoint is none: {error}") from error
-    code = origin.rpartition("/")[2]
-    if _CODE.fullmatch(code) is None:
-        raise SourceError("the log's origin does not end in what a folder can be called")
+    code = _folder_of(origin)
 
     def show(held: int, size: int) -> None:
         if on_progress is not None:
             on_progress(code, held, size)
 
     return code, fetch_log(source, LogFolder(folder / code), origin, show)
+
+
+def _folder_of(origin: str) -> str:
+    code = origin.rpartition("/")[2]
+    if _CODE.fullmatch(code) is None:
+        raise SourceError("the log's origin does not end in what a folder can be called")
+    return code
 
 
 def _admitted(log: LogFolder, size: int) -> list[str]:
