@@ -97,7 +97,7 @@ class BundleWriter:
         lines = (origin, *map(encode_base64, before.nodes))
         self._section("head", "".join(f"{line}\n" for line in lines).encode())
         if note is not None:
-            self._checkpoint(note)
+            self._checkpoint(note, before.size)
 
     @property
     def size(self) -> int:
@@ -108,10 +108,10 @@ class BundleWriter:
         """Write entries and the checkpoint over them."""
         if not 0 < len(entries) <= MAX_PORTION:
             raise BundleError(self._offset, f"a checkpoint follows after 1 to {MAX_PORTION} entries", self.size)
-        leaves = leaf_hashes(entries)
+        first, leaves = self.size, leaf_hashes(entries)
         self._range.extend(leaves)
         self._section("entries", b"".join(leaves) + encode_bundle(entries))
-        self._checkpoint(note)
+        self._checkpoint(note, first)
 
     def finish(self, heartbeat: bytes | None, signers: Sequence[Signer]) -> None:
         """Write the heartbeat, and the end with a signature of each signer."""
@@ -120,8 +120,8 @@ class BundleWriter:
         text = _end_text(self._origin, self._start, self.size, self._digest.digest())
         self._section("end", sign_note(text, signers))
 
-    def _checkpoint(self, note: bytes) -> None:
-        _require_root(note, self._origin, self._range, self._offset)
+    def _checkpoint(self, note: bytes, first: int) -> None:
+        _require_root(note, self._origin, self._range, self._offset, first)
         self._section("checkpoint", note)
 
     def _section(self, kind: str, data: bytes) -> None:
@@ -185,12 +185,12 @@ class BundleReader:
     def portions(self) -> Iterator[Portion]:
         """Yield every portion in order; the first is the checkpoint after which the bundle begins, if that is not 0."""
         if self.start > 0:
-            yield Portion(self.range.copy(), (), (), self._checkpoint())
+            yield Portion(self.range.copy(), (), (), self._checkpoint(self.start))
         section = self._section("entries", "heartbeat", "end")
         while section.kind == "entries":
             before, (leaves, entries) = self.range.copy(), self._entries(section)
             self.range.extend(leaves)
-            yield Portion(before, tuple(entries), tuple(leaves), self._checkpoint())
+            yield Portion(before, tuple(entries), tuple(leaves), self._checkpoint(before.size))
             section = self._section("entries", "heartbeat", "end")
         if section.kind == "heartbeat":
             self.heartbeat = section.data
@@ -208,9 +208,9 @@ class BundleReader:
             raise BundleError(self._offset, "something follows after the end")
         self.end = section.data
 
-    def _checkpoint(self) -> bytes:
+    def _checkpoint(self, first: int) -> bytes:
         section = self._section("checkpoint")
-        _require_root(section.data, self.origin, self.range, section.offset)
+        _require_root(section.data, self.origin, self.range, section.offset, first)
         return section.data
 
     def _entries(self, section: _Section) -> tuple[list[bytes], list[bytes]]:
@@ -273,16 +273,15 @@ class BundleReader:
         raise BundleError(offset, f"the section of the entries from {self.size} on was altered")
 
 
-def _require_root(note: bytes, origin: str, tree: CompactRange, offset: int) -> None:
-    """Raise BundleError unless a note is the checkpoint of a tree."""
+def _require_root(note: bytes, origin: str, tree: CompactRange, offset: int, first: int) -> None:
+    """Raise BundleError unless a note is the checkpoint of a tree, of which the entries from `first` on are new."""
     try:
         named = parse_checkpoint(read_note(note).text)
     except NoteError as error:
         raise BundleError(offset, f"the checkpoint is none: {error}") from error
     if (named.origin, named.size, named.root) != (origin, tree.size, tree.root()):
-        raise BundleError(
-            offset, f"the entries up to the size {tree.size} are not those the checkpoint was signed over"
-        )
+        what = f"the entries from {first} to {tree.size - 1} are" if first < tree.size else "the compact range is"
+        raise BundleError(offset, f"{what} not what the checkpoint was signed over")
 
 
 def _end_text(origin: str, start: int, size: int, digest: bytes) -> str:
