@@ -7,17 +7,28 @@ from io import BytesIO
 
 import pytest
 
+from tests.databases import created
+from tests.registry.conftest import FEDERATION
 from tests.registry.test_rotated_keys import key, rotate
 from tests.registry.test_signing import until_signed
 from tests.relay.nodes import RECEIPTS
 from tomoni.bundle import BundleReader
+from tomoni.database import create_pool
+from tomoni.eventlog import Sequencer
 from tomoni.eventlog.errors import CorruptLog
 from tomoni.secret_files import SecretFileError
 from tomoni.settings import SettingsError
 from tomoni.tlog.checkpoint import Checkpoint, sign_checkpoint
 from tomoni.tlog.cosignature import cosign, generate_cosigner
 from tomoni.tlog.note import open_note
+from tomoni_auditor.fetch.places import fetch_all
+from tomoni_auditor.history.folders import Keys, prove_folder
 from tomoni_cli.registry import app
+from tomoni_federation.admissions.office import Office
+from tomoni_federation.bundles.taking import Taker
+from tomoni_federation.intake.receive import Receiver
+from tomoni_federation.projections.project import Projector
+from tomoni_federation.schema import prepare
 from tomoni_registry.bundles.export import export_bundle
 
 
@@ -126,26 +137,45 @@ async def test_every_key_from_the_beginning_to_the_end_signs_a_bundle(node, tmp_
         await export_bundle(node.settings, tmp_path / "lost", 1)
 
 
-async def test_the_next_bundle_begins_after_the_receipt_that_came_back(signed, relay_settings, tmp_path, capsys):
-    config = ("--config", signed.files.settings)
-    assert (await command(capsys, "export", tmp_path / "1", *config))[0] == 0
-    receipt = tmp_path / "1.receipt"
-    receipt.write_bytes(cosign(read(tmp_path / "1")[1][-1].note, RECEIPTS, 1_800_000_000))
-    status, told = await command(capsys, "receipt", receipt, "--config", relay_settings)
-    assert (status, "proven and kept 7 entries of 131130" in told) == (0, True), told
-    status, told = await command(capsys, "receipt", receipt, "--config", relay_settings, "--json")
-    assert json.loads(told) == {"code": "131130", "size": 7, "time": 1_800_000_000}
-    rows = await signed.sql("SELECT size, note FROM relay.receipt")
-    assert [tuple(row) for row in rows] == [(7, receipt.read_bytes())]
-    await signed.issue()
-    await until_signed(signed, 8)
-    status, told = await command(capsys, "export", tmp_path / "2", *config)
-    assert (status, "1 entries of 131130 after the size 7" in told) == (0, True), told
+@pytest.fixture
+async def taker(signed, postgres):
+    """A federation that has admitted the node and that no network connects with it."""
+    with created(postgres) as database:
+        await prepare(database.owner_dsn, database.runner)
+        pool = await create_pool(database.runner_dsn)
+        async with Sequencer(pool) as sequencer:
+            office = Office(pool, sequencer, FEDERATION)
+            await office.admit(signed.admission())
+            receiver = Receiver(pool, FEDERATION, RECEIPTS)
+            yield Taker(pool, FEDERATION, receiver, Projector(pool, FEDERATION), office)
+        await pool.close()
+
+
+async def test_a_log_goes_to_a_federation_and_to_an_auditor_by_hand_and_the_next_bundle_begins_after_the_receipt(
+    signed, relay_settings, taker, tmp_path, capsys
+):
+    config, audited = ("--config", signed.files.settings), tmp_path / "audited"
+    for number, before, size in ((1, 0, 7), (2, 7, 8)):
+        file, receipt = tmp_path / f"{number}", tmp_path / f"{number}.receipt"
+        status, told = await command(capsys, "export", file, *config)
+        assert (status, f"{size - before} entries of 131130 after the size {before}, " in told) == (0, True), told
+        taken = await taker.take(file)
+        [beat] = await signed.sql("SELECT time FROM log.heartbeat")
+        assert (taken.before, taken.proven, taken.size) == (before, size, size)
+        assert taken.fresh_as_of.timestamp() == beat["time"]
+        note = await taker._pool.fetchval("SELECT receipt FROM mirror.checkpoint WHERE size = $1", size)
+        receipt.write_bytes(note)
+        status, told = await command(capsys, "receipt", receipt, "--config", relay_settings)
+        assert (status, f"proven and kept {size} entries of 131130" in told) == (0, True), told
+        rows = await signed.sql("SELECT note FROM relay.receipt ORDER BY size DESC")
+        assert rows[0]["note"] == note
+        dict(fetch_all(str(file), audited))
+        assert [one.size for one in prove_folder(audited, Keys([key(signed, 1).vkey]))] == [size]
+        await signed.issue()
+        await until_signed(signed, size + 1)
     status, told = await command(capsys, "export", tmp_path / "3", *config, "--since", "7", "--json")
-    assert (json.loads(told)["since"], json.loads(told)["size"]) == (7, 8)
-    bundle, portions = read(tmp_path / "2")
-    assert (bundle.start, [one.size for one in portions]) == (7, [7, 8])
-    status, told = await command(capsys, "export", tmp_path / "2", *config)
+    assert (json.loads(told)["since"], json.loads(told)["size"]) == (7, 9)
+    status, told = await command(capsys, "export", tmp_path / "3", *config)
     assert (status, "is there already" in told) == (2, True), told
 
 
