@@ -33,8 +33,19 @@ _ADMIT = (
     "INSERT INTO mirror.key (log, from_size, log_key) VALUES ($1, 0, $2)",
     "INSERT INTO projection.cursor (projection, version, log) VALUES ($1, $2, $3)",
 )
+_TAKE_BACK = "UPDATE mirror.log SET taken_back_at = $3 WHERE log = $1 AND proven_size > $2"
+_AFFECT = r"""
+INSERT INTO mirror.affected (log, certificate, since)
+SELECT $1, certificate, $3 FROM (
+    SELECT DISTINCT substring(encode(data, 'escape')
+        FROM '"subject":"certificate/([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})"')::uuid AS certificate
+    FROM mirror.entry WHERE log = $1 AND position >= $2
+) AS touched WHERE certificate IS NOT NULL
+ON CONFLICT (log, certificate) DO UPDATE SET since = excluded.since
+"""
+"""By the bytes, also of an entry that this version cannot read: in canonical JSON they are a member of the envelope."""
 _DISOWN = "SELECT mirror.disown($1, $2, $3)"
-_RECEIPT = "SELECT EXISTS (SELECT 1 FROM mirror.checkpoint WHERE log = $1 AND size = $2 AND receipt IS NOT NULL)"
+_RECEIPT = "SELECT max(size) FROM mirror.checkpoint WHERE log = $1 AND size <= $2 AND receipt IS NOT NULL"
 _ILLEGAL_ENTRY = """
 SELECT e.position, coalesce((
     SELECT max(k.size) FROM mirror.checkpoint k
@@ -227,15 +238,21 @@ class Office:
         be told from where to go on.
         """
         async with self._pool.acquire() as connection:
-            receipt = await connection.fetchval(_RECEIPT, code, size)
-            if size > 0 and not receipt:
-                raise Refused("size-not-proven", "No receipt was given for that size. Name one that has a receipt.")
+            receipt: int = await connection.fetchval(_RECEIPT, code, size) or 0
+            if receipt != size:
+                text = f"No receipt was given for that size. The last one before it that has a receipt is {receipt}."
+                raise Refused("size-not-proven", text, from_size=receipt)
             try:
                 compact = await tree.range_at(connection, code, min(size, await self._proven_size(code)))
             except MirrorGapError:
                 text = "The mirror lacks entries before that size. Name a smaller one, or restore them."
                 raise Refused("size-not-proven", text) from None
-        return Statement(_DISOWN, (code, size, compact.to_bytes())), Statement(_FORGET, (code, size))
+        return (
+            Statement(_TAKE_BACK, (code, size, self._clock())),
+            Statement(_AFFECT, (code, size, self._clock())),
+            Statement(_DISOWN, (code, size, compact.to_bytes())),
+            Statement(_FORGET, (code, size)),
+        )
 
     def _stamp(self) -> Stamp:
         return Stamp(event_id=str(uuid.uuid4()), origin=self._origin, at=self._clock())

@@ -16,7 +16,7 @@ from tomoni_federation.projections.sql import PROJECTION, VERSION
 from tomoni_federation.status.query import Key, look_up
 
 _RECEIVERS: Final = """
-SELECT l.log, l.state, c.fresh_as_of, c.halted IS NOT NULL AS halted, c.unknown
+SELECT l.log, l.state, c.fresh_as_of, c.halted IS NOT NULL AS halted, c.unknown, l.taken_back_at
 FROM mirror.log l JOIN projection.cursor c ON c.projection = $1 AND c.version = $2 AND c.log = l.log
 WHERE l.log = ANY ($3::text[])
 """
@@ -152,7 +152,13 @@ def _grouped(pairs: Iterable[tuple[K, V]]) -> defaultdict[K, list[V]]:
 
 
 def _view(row: asyncpg.Record) -> IssuerView:
-    return IssuerView(state=row["state"], fresh_as_of=row["fresh_as_of"], halted=row["halted"], unknown=row["unknown"])
+    return IssuerView(
+        state=row["state"],
+        fresh_as_of=row["fresh_as_of"],
+        halted=row["halted"],
+        unknown=row["unknown"],
+        taken_back_at=row["taken_back_at"],
+    )
 
 
 def to_arrangement(row: asyncpg.Record) -> Arrangement:

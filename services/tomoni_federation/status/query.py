@@ -14,16 +14,18 @@ LOOKUP: Final = """
 SELECT 0 AS n, o.log, l.state, c.fresh_as_of, c.halted IS NOT NULL AS halted, c.unknown, c.missing_unknown,
     NULL AS kind, NULL::date AS certified_on, NULL::date AS conditional_until, NULL::date AS confirmed_on,
     NULL AS effect, NULL::date AS effective_on, NULL::boolean AS certificate_unknown,
-    NULL::bigint AS first_position, NULL::bigint AS last_position, NULL::boolean AS current
+    NULL::bigint AS first_position, NULL::bigint AS last_position, NULL::boolean AS current, l.taken_back_at
 FROM (SELECT DISTINCT log FROM unnest((SELECT $3::text[])) AS log) AS o
-LEFT JOIN LATERAL (SELECT state FROM mirror.log WHERE log = o.log LIMIT 1) AS l ON true
+LEFT JOIN LATERAL (SELECT state, taken_back_at FROM mirror.log WHERE log = o.log LIMIT 1) AS l ON true
 LEFT JOIN LATERAL (
     SELECT fresh_as_of, halted, unknown, missing_unknown FROM projection.cursor
     WHERE projection = $1 AND version = $2 AND log = o.log LIMIT 1
 ) AS c ON true
 UNION ALL
 SELECT w.n, w.log, NULL, NULL, NULL, NULL, NULL, k.kind, k.certified_on, k.conditional_until, k.confirmed_on,
-    k.effect, k.effective_on, k.unknown, k.first_position, k.last_position, k.document = w.document
+    k.effect, k.effective_on, k.unknown, k.first_position, k.last_position, k.document = w.document, (
+        SELECT since FROM mirror.affected WHERE log = w.log AND certificate = d.certificate LIMIT 1
+    )
 FROM unnest((SELECT $3::text[]), (SELECT $4::bytea[])) WITH ORDINALITY AS w (log, document, n)
 CROSS JOIN LATERAL (
     SELECT certificate FROM projection.document WHERE log = w.log AND document = w.document LIMIT 1
@@ -62,6 +64,7 @@ def _issuer(row: asyncpg.Record) -> IssuerView:
         halted=bool(row["halted"]),
         unknown=bool(row["unknown"]),
         missing_unknown=bool(row["missing_unknown"]),
+        taken_back_at=row["taken_back_at"],
     )
 
 
@@ -76,6 +79,7 @@ def _document(row: asyncpg.Record) -> Document:
         unknown=row["certificate_unknown"],
         first_position=row["first_position"],
         last_position=row["last_position"],
+        taken_back_at=row["taken_back_at"],
     )
     return Document(certificate=certificate, current=row["current"])
 

@@ -90,4 +90,4 @@ class Settler:
                 await connection.execute(sql.FORGET, watch, before)
 
 
-_FLAGS: Final = ("fresh_as_of", "halted", "unknown", "missing_unknown")
+_FLAGS: Final = ("fresh_as_of", "halted", "unknown", "missing_unknown", "taken_back_at")

@@ -84,7 +84,7 @@ UNSETTLE: Final = "UPDATE watch.issuer SET view = NULL, settled = false WHERE lo
 
 ISSUERS: Final = """
 SELECT i.log, i.view AS settled_as, i.settled, l.state, c.fresh_as_of, c.halted IS NOT NULL AS halted,
-    coalesce(c.unknown, false) AS unknown, coalesce(c.missing_unknown, false) AS missing_unknown
+    coalesce(c.unknown, false) AS unknown, coalesce(c.missing_unknown, false) AS missing_unknown, l.taken_back_at
 FROM watch.issuer i
 LEFT JOIN mirror.log l ON l.log = i.log
 LEFT JOIN projection.cursor c ON c.projection = $1 AND c.version = $2 AND c.log = i.log

@@ -52,7 +52,7 @@ def view_of(issuer: IssuerView, now: datetime) -> str:
     Within a day nothing lapses, so neither how fresh it is within a day nor the time of day counts.
     """
     fresh = None if issuer.fresh_as_of is None else day_in_japan(issuer.fresh_as_of)
-    return f"{standing(issuer, now)} {issuer.missing_unknown} {fresh} {day_in_japan(now)}"
+    return f"{standing(issuer, now)} {issuer.missing_unknown} {issuer.is_taken_back} {fresh} {day_in_japan(now)}"
 
 
 async def tell_projected(connection: Connection, changes: Sequence[Changes], now: datetime) -> None:

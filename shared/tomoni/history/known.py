@@ -47,7 +47,7 @@ def decide(question: Question, known: Known, *, max_age: timedelta, now: datetim
 
 
 def _is_known(receiver: IssuerView, max_age: timedelta, now: datetime) -> bool:
-    if receiver.state not in {"open", "suspended"} or receiver.halted or receiver.unknown:
+    if receiver.state not in {"open", "suspended"} or receiver.halted or receiver.unknown or receiver.is_taken_back:
         return False
     return receiver.fresh_as_of is not None and now - receiver.fresh_as_of <= max_age
 

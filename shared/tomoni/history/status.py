@@ -19,6 +19,7 @@ Reason = Literal[
     "issuer-halted",
     "issuer-unknown-event",
     "certificate-unknown-event",
+    "taken-back",
     "never-proven",
     "stale",
     "conditional-lapse-unproven",
@@ -43,6 +44,8 @@ class Certificate(msgspec.Struct, frozen=True, kw_only=True):
     """An event of an unknown type is about it."""
     first_position: int
     last_position: int
+    taken_back_at: datetime | None = None
+    """When something that had been proven of it left the issuer's history."""
 
 
 class Document(msgspec.Struct, frozen=True, kw_only=True):
@@ -65,6 +68,14 @@ class IssuerView(msgspec.Struct, frozen=True, kw_only=True):
     """An event of an unknown type is about the whole log."""
     missing_unknown: bool = False
     """An event of an unknown type is about a certificate: a document not found may be one it issued."""
+    taken_back_at: datetime | None = None
+    """When entries that had been proven left its history."""
+
+    @property
+    def is_taken_back(self) -> bool:
+        """Whether entries left its history and it has not been heard of since: what they said may hold or not."""
+        taken = self.taken_back_at
+        return taken is not None and (self.fresh_as_of is None or self.fresh_as_of < taken)
 
 
 class Answer(msgspec.Struct, frozen=True, kw_only=True):
@@ -87,6 +98,9 @@ def decide(document: Document | None, issuer: IssuerView, *, max_age: timedelta,
         return Answer(status="unknown", fresh_as_of=fresh, reason=reason)
     if fresh is None:
         return Answer(status="unknown", fresh_as_of=None, reason="never-proven")
+    taken_back_at = issuer.taken_back_at if document is None else document.certificate.taken_back_at
+    if taken_back_at is not None and fresh < taken_back_at:
+        return Answer(status="unknown", fresh_as_of=fresh, reason="taken-back")
     today = day_in_japan(now)
     if now - fresh > max_age:
         then = _on_day(document, issuer, day_in_japan(fresh), fresh, today)

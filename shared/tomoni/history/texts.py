@@ -85,6 +85,7 @@ STATUS_TEXTS: Final[Mapping[status.Reason, str]] = {
     "issuer-halted": "The issuer's records cannot be read fully right now. Ask the issuer.",
     "issuer-unknown-event": "The issuer's records need a newer version of this service. Ask the issuer.",
     "certificate-unknown-event": "This record needs a newer version of this service. Ask the issuer.",
+    "taken-back": "What the issuer said last counts no more, and it has not been heard of since. Ask the issuer.",
     "never-proven": "Nothing is known of this issuer's records yet. Ask the issuer.",
     "stale": "The issuer has not been heard of recently enough for this purpose. Ask the issuer.",
     "conditional-lapse-unproven": "A term ran out, and the issuer has not been heard of since. Ask the issuer.",
