@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.federation.towns import FEDERATION, NOW, Town
+from tomoni.events import jurisdiction as j
 from tomoni.tlog.checkpoint import Checkpoint, open_checkpoint, sign_checkpoint
 from tomoni.tlog.cosignature import generate_cosigner, open_cosigned
 from tomoni.tlog.merkle import CompactRange, verify_consistency
@@ -203,6 +204,73 @@ async def test_a_rotated_key_speaks_from_its_announcement_on(federation, town):
     assert await federation.mirrored(town) == town.entries
 
 
+async def test_a_next_key_is_believed_with_both_signatures_at_its_size_and_once(federation, town):
+    """A thief of either key alone, at another size, or with the announcement of yesterday, gets nowhere."""
+    await federation.admit(town)
+    old = town.rotate()
+    announcement = town.entries[-1]
+    both = [old, town.log_key]
+    await federation.take(*town.messages(0, 5)[:-1], town.checkpoint_message(5, signers=[town.log_key]))
+    assert await federation.mirrored(town) == []
+    await federation.take(town.checkpoint_message(5, signers=[old]), *town.messages(5)[:-1])
+    await federation.take(town.checkpoint_message(signers=both))
+    assert len(await federation.mirrored(town)) == 6
+    town.append(announcement)
+    await federation.take(town.entry_message(6), town.checkpoint_message(signers=[old]))
+    assert len(await federation.mirrored(town)) == 6
+    await federation.take(town.checkpoint_message(signers=both))
+    assert await federation.state(town) == "quarantined"
+    keys = await federation.pool.fetch("SELECT from_size FROM mirror.key WHERE log = $1 ORDER BY from_size", town.code)
+    assert [row["from_size"] for row in keys] == [0, 6]
+
+
+async def test_a_key_that_was_used_before_is_no_next_key(federation, town):
+    await federation.admit(town)
+    first = town.log_key
+    old = town.rotate()
+    await federation.take(*town.messages()[:-1], town.checkpoint_message(signers=[old, town.log_key]))
+    second = town.log_key
+    town.append(town.event(j.KeyRotated, j.KeyRotatedData, "key", log_key=first.vkey))
+    await federation.take(town.entry_message(6), town.checkpoint_message(signers=[second, first]))
+    assert await federation.state(town) == "quarantined"
+
+
+@pytest.mark.parametrize("size", [3, 6, 9])
+async def test_a_fork_by_a_retired_key_raises_an_alarm_is_kept_and_changes_nothing(federation, town, size):
+    await federation.admit(town)
+    old = town.rotate()
+    await federation.take(*town.messages()[:-1], town.checkpoint_message(signers=[old, town.log_key]))
+    town.issue()
+    await federation.take(*town.messages(6), heartbeats=[town.heartbeat()])
+    fork = Town(town.code, log_key=old, heartbeat_key=town.heartbeat_key)
+    for _ in range(size):
+        fork.issue()
+    with structlog.testing.capture_logs() as lines:
+        for _ in range(2):
+            received = await federation.take(
+                fork.checkpoint_message(), heartbeats=[fork.heartbeat(NOW + timedelta(minutes=1))]
+            )
+    alarms = [one for one in lines if one["event"] == "retired_key_signs"]
+    assert [(one["code"], one["size"], one["log_level"]) for one in alarms] == [(town.code, size, "error")] * 2
+    kept = await federation.pool.fetch("SELECT size, log_key, note FROM mirror.retired_word ORDER BY length(note)")
+    assert [(row["size"], row["log_key"]) for row in kept] == [(size, old.vkey)] * 2
+    assert kept[0]["note"] == fork.note()
+    assert (received.contradicted, await federation.state(town)) == ((), "open")
+    assert (await federation.cursor(town))["fresh_as_of"] == NOW
+    assert await federation.pool.fetchval("SELECT count(*) FROM mirror.evidence") == 0
+
+
+async def test_the_old_words_of_a_rotated_key_that_come_again_are_no_alarm(federation, town):
+    await federation.admit(town)
+    before = town.checkpoint_message()
+    await federation.take(*town.messages())
+    old = town.rotate()
+    hand_over = town.checkpoint_message(signers=[old, town.log_key])
+    await federation.take(*town.messages(5)[:-1], hand_over)
+    await federation.take(before, hand_over)
+    assert await federation.pool.fetchval("SELECT count(*) FROM mirror.retired_word") == 0
+
+
 @pytest.mark.parametrize("ahead", [0, 2])
 async def test_what_a_former_key_said_about_later_sizes_before_it_was_replaced_accuses_nobody(federation, town, ahead):
     """A thief of the old key, the reason for a new one, sent a fork ahead of the announcement."""
@@ -219,6 +287,7 @@ async def test_what_a_former_key_said_about_later_sizes_before_it_was_replaced_a
     await federation.take(*town.messages(7))
     assert await federation.mirrored(town) == town.entries
     assert await federation.state(town) == "open"
+    assert await federation.pool.fetchval("SELECT log_key FROM mirror.retired_word") == old.vkey
 
 
 async def test_a_thief_of_the_transport_key_cannot_announce_a_key_of_his_own(federation, town):

@@ -10,7 +10,8 @@ root. Whoever holds a stolen transport key can send anything but that signature,
 - where all entries are there and the root is another, the unproven suffix is discarded and comes again;
 - a gap waits; nothing after it counts until it is filled.
 
-Only a signature of the log's own key accuses: two checkpoints that cannot both be true are a contradiction.
+Only a signature of the log's own key accuses: two checkpoints that cannot both be true are a contradiction. A key that
+was replaced may be a thief's by now: where it contradicts the history it raises an alarm and changes nothing.
 """
 
 from collections.abc import Sequence
@@ -25,7 +26,7 @@ from tomoni.history.keys import cosignature_verifier_of, is_log_key, verifier_of
 from tomoni.tlog.checkpoint import Checkpoint, parse_checkpoint
 from tomoni.tlog.cosignature import open_cosigned
 from tomoni.tlog.keys import NoteError
-from tomoni.tlog.merkle import EMPTY_ROOT, CompactRange, leaf_hashes
+from tomoni.tlog.merkle import EMPTY_ROOT, MAX_SIZE, CompactRange, leaf_hashes
 from tomoni.tlog.note import Verifier, open_note, read_note
 from tomoni.tlog.succession import Key, keys_for
 
@@ -90,6 +91,16 @@ class Contradiction:
     second: bytes
 
 
+@dataclass(frozen=True, slots=True)
+class Retired:
+    """A word about a size by a key that was replaced: it may be an old one of the history, or a thief's."""
+
+    size: int
+    root: bytes
+    log_key: str
+    note: bytes
+
+
 @dataclass(slots=True)
 class Log:
     """One log under way: what the database holds of it, changed by `take`."""
@@ -117,6 +128,8 @@ class Log:
     """Roots computed on the way, by size."""
     claims: list[Claim] = field(default_factory=list[Claim])
     contradictions: list[Contradiction] = field(default_factory=list[Contradiction])
+    retired: Retired | None = None
+    """One word by a key that was replaced; whoever signs a thousand costs us what one costs."""
     junk: int = 0
     """Messages dropped because nobody entitled could have sent them."""
     mismatches: int = 0
@@ -145,7 +158,7 @@ def take_checkpoint(log: Log, note: bytes) -> None:
     """Prove what a checkpoint covers, or keep it for entries to come; drop what the log's key has not signed."""
     checkpoint = _open(log, note)
     if checkpoint is None:
-        log.junk += 1
+        _drop(log, note)
         return
     note = _without_strangers(note, {log.origin})
     if checkpoint.size <= log.range.size:
@@ -160,7 +173,7 @@ def take_heartbeat(log: Log, note: bytes, now: datetime) -> None:
     checkpoint = _open(log, note)
     node_time = _heartbeat_time(log, note)
     if checkpoint is None or node_time is None or node_time > now + MAX_CLOCK_AHEAD:
-        log.junk += 1
+        _drop(log, note)
         return
     note = _without_strangers(note, {log.origin, f"{log.origin}/heartbeat"})
     await_heartbeat(log, Heartbeat(checkpoint.size, checkpoint.root, min(node_time, now), note))
@@ -200,7 +213,7 @@ def _prove_to(log: Log, awaited: Checked) -> bool:
     grown.extend(leaves)
     if grown.root() != awaited.root:
         return False
-    rotated = _rotations(log.origin, start, entries)
+    rotated = _rotations(log, start, entries)
     if not _signed_by_all(awaited.note, rotated):
         return True  # authentic, but a new key has yet to speak for itself
     if rotated:
@@ -219,8 +232,13 @@ def _prove_to(log: Log, awaited: Checked) -> bool:
 
 def _forget_words_of_former_keys(log: Log) -> None:
     """Drop what waits and was signed by a key that no longer speaks for its size: its holder may be a thief."""
-    log.awaited = {size: awaited for size, awaited in log.awaited.items() if _open(log, awaited.note) is not None}
-    log.heartbeats = [heartbeat for heartbeat in log.heartbeats if _open(log, heartbeat.note) is not None]
+    for word in [*log.awaited.values(), *log.heartbeats]:
+        if _open(log, word.note) is None:
+            log.retired = log.retired or retired_word(log, word.note)
+            if isinstance(word, Checked):
+                del log.awaited[word.size]
+            else:
+                log.heartbeats.remove(word)
 
 
 def _settle_heartbeats(log: Log, leaves: Sequence[bytes], size: int) -> None:
@@ -259,17 +277,24 @@ def keep_nearest(log: Log) -> None:
             del log.provisional[position]
 
 
-def _rotations(origin: str, start: int, entries: Sequence[bytes]) -> list[Key]:
-    """Return the keys that entries announce, each valid for the sizes that include its announcement."""
+def _rotations(log: Log, start: int, entries: Sequence[bytes]) -> list[Key]:
+    """Return the keys that entries announce, each valid for the sizes that include its announcement.
+
+    One that was used before is none: it may be why there is another (projecting finds the entry illegal).
+    """
     keys: list[Key] = []
+    used = {key.log_key for key in log.keys}
     for offset, data in enumerate(entries):
         if _ROTATION in data:
             try:
                 event = decode_event(data)
             except EventError:
                 continue  # proven and illegal: projecting finds it
-            if isinstance(event, KeyRotated) and event.source == origin and is_log_key(event.data.log_key, origin):
+            if not isinstance(event, KeyRotated) or event.source != log.origin or event.data.log_key in used:
+                continue
+            if is_log_key(event.data.log_key, log.origin):
                 keys.append(Key(start + offset + 1, event.data.log_key))
+                used.add(event.data.log_key)
     return keys
 
 
@@ -278,13 +303,40 @@ def _signed_by_all(note: bytes, rotated: Sequence[Key]) -> bool:
     return all(_opens(note, [verifier]) for key in rotated if (verifier := verifier_of(key.log_key)) is not None)
 
 
+def _drop(log: Log, note: bytes) -> None:
+    log.junk += 1
+    log.retired = log.retired or retired_word(log, note)
+
+
+def retired_word(log: Log, note: bytes) -> Retired | None:
+    """Return the word of a note that was signed by a key of this log which does not speak for it any more.
+
+    None where a key in force has signed it too, or none of this log's.
+    """
+    in_force = keys_for(log.keys, MAX_SIZE)
+    if _opened(log, note, in_force) is not None:
+        return None
+    for key in log.keys:
+        if key not in in_force and (checkpoint := _opened(log, note, [key])) is not None:
+            return Retired(checkpoint.size, checkpoint.root, key.log_key, note)
+    return None
+
+
 def _open(log: Log, note: bytes) -> Checkpoint | None:
     """Return a checkpoint of this log signed by the key valid for its size; None for anything else."""
     try:
+        size = parse_checkpoint(note.decode().partition("\n\n")[0] + "\n").size
+    except (NoteError, UnicodeDecodeError):
+        return None
+    return _opened(log, note, keys_for(log.keys, size))
+
+
+def _opened(log: Log, note: bytes, keys: Sequence[Key]) -> Checkpoint | None:
+    """Return a checkpoint of this log signed by one of some keys; None for anything else."""
+    try:
         if len(note) > MAX_NOTE_BYTES:
             return None
-        size = parse_checkpoint(note.decode().partition("\n\n")[0] + "\n").size
-        valid = [verifier for key in keys_for(log.keys, size) if (verifier := verifier_of(key.log_key)) is not None]
+        valid = [verifier for key in keys if (verifier := verifier_of(key.log_key)) is not None]
         checkpoint = parse_checkpoint(open_note(note, valid).text)
     except (NoteError, UnicodeDecodeError):
         return None

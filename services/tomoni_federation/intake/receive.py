@@ -8,7 +8,7 @@ of their codes, so any number of receivers work side by side.
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Final
+from typing import Final, Literal
 
 import msgspec
 import structlog
@@ -30,16 +30,19 @@ from tomoni_federation.intake.assembly import (
     Claim,
     Heartbeat,
     Log,
+    Retired,
     await_heartbeat,
     is_own_word,
     keep_nearest,
     prove,
+    retired_word,
     take_checkpoint,
     take_entry,
     take_heartbeat,
 )
 from tomoni_federation.mirror import tree
 from tomoni_federation.mirror.evidence import accuse_checkpoint, accuse_continuation, accuse_pair
+from tomoni_federation.mirror.retired import alarm
 from tomoni_federation.mirror.tree import GAPS, MirrorGapError
 from tomoni_federation.projections.sql import PROJECTION, VERSION
 
@@ -270,16 +273,18 @@ async def _settle(connection: Connection, logs: Iterable[Log], now: datetime) ->
     for one in logs:
         for claim in sorted(one.claims, key=lambda claim: claim.size):  # each is computed from the one before
             try:
-                holds = await _holds(connection, one, claim)
+                verdict = await _judge(connection, one, claim, now)
             except MirrorGapError as gap:  # it can be neither believed nor held against the log; the word comes again
                 GAPS.inc()
                 log.error("mirror_gap", code=one.code, position=gap.position)
                 continue
-            if not holds:
+            if verdict == "accused":
                 contradicted.append(one.code)
                 break  # one is enough: whoever signs a thousand costs us what one costs
-            if claim.heartbeat is not None:
+            if verdict == "holds" and claim.heartbeat is not None:
                 fresh[one.code, claim.size, await _counts_as_of(connection, one, claim.heartbeat)] = claim.note
+        if one.retired is not None:
+            await _look_at(connection, one, one.retired, now)
         for pair in one.contradictions:
             await accuse_pair(connection, one.code, pair.first, pair.second)
             contradicted.append(one.code)
@@ -293,12 +298,32 @@ async def _settle(connection: Connection, logs: Iterable[Log], now: datetime) ->
     return sorted(set(contradicted))
 
 
-async def _holds(connection: Connection, one: Log, claim: Claim) -> bool:
-    """Return whether a word is true of the history; where it is not, its log is accused of it."""
+async def _judge(
+    connection: Connection, one: Log, claim: Claim, now: datetime
+) -> Literal["holds", "accused", "of no effect"]:
+    """Return what becomes of a word: it is true of the history, or its log is accused of it.
+
+    The word of a key that was replaced since raises an alarm and has no effect where it is not true.
+    """
     if await _root_at(connection, one, claim) == claim.root:
-        return True
+        return "holds"
+    if (retired := retired_word(one, claim.note)) is not None:
+        await alarm(connection, one.code, claim.size, retired.log_key, claim.note, now)
+        return "of no effect"
     await accuse_checkpoint(connection, one.code, claim.note)
-    return False
+    return "accused"
+
+
+async def _look_at(connection: Connection, one: Log, word: Retired, now: datetime) -> None:
+    """Raise an alarm about the word of a retired key, unless it is an old one of the history, which comes again."""
+    if word.size <= one.range.size:
+        try:
+            root, _ = await _known_root(connection, one, word.size)
+            if word.root == root:
+                return
+        except MirrorGapError:
+            return  # nothing can be said of it; a gap has an alarm of its own
+    await alarm(connection, one.code, word.size, word.log_key, word.note, now)
 
 
 async def _counts_as_of(connection: Connection, one: Log, heartbeat: Heartbeat) -> datetime:
@@ -314,20 +339,27 @@ async def _counts_as_of(connection: Connection, one: Log, heartbeat: Heartbeat) 
 
 
 async def _root_at(connection: Connection, one: Log, claim: Claim) -> bytes:
-    """Return the root of the proven history at a size: known from this batch, stored, or computed once."""
-    if claim.size == one.range.size:
-        return one.range.root()
-    if (root := one.roots.get(claim.size)) is not None:
-        return root
-    stored = await connection.fetchval(sql.ROOT_AT, one.code, claim.size)
-    if stored is not None:
-        return stored
-    grown = await tree.range_at(connection, one.code, claim.size)
-    root = grown.root()
-    if root == claim.root:  # so that sending it again and again costs the sender's time and not ours
+    """Return the root of the proven history at a size, computed once."""
+    root, grown = await _known_root(connection, one, claim.size)
+    if (
+        grown is not None and root == claim.root
+    ):  # so that sending it again and again costs the sender's time and not ours
         rows = [(one.code, claim.size, root, claim.note, grown.to_bytes(), None, times.now())]
         await write_together(connection, [(sql.CHECKPOINTS, rows)])
     return root
+
+
+async def _known_root(connection: Connection, one: Log, size: int) -> tuple[bytes, CompactRange | None]:
+    """Return the root of the proven history at a size: known from this batch, stored, or that of the range computed."""
+    if size == one.range.size:
+        return one.range.root(), None
+    if (root := one.roots.get(size)) is not None:
+        return root, None
+    stored = await connection.fetchval(sql.ROOT_AT, one.code, size)
+    if stored is not None:
+        return stored, None
+    grown = await tree.range_at(connection, one.code, size)
+    return grown.root(), grown
 
 
 def _report(

@@ -13,11 +13,13 @@ from datetime import datetime
 from typing import NamedTuple
 
 import asyncpg
+import msgspec
 import structlog
 from prometheus_client import Counter
 
 from tomoni import times
 from tomoni.database import Connection, Pool
+from tomoni.events.jurisdiction import KeyRotated
 from tomoni.history.certificates import CertificateRow, as_row
 from tomoni.history.fold import Changes, Decoded, Fault, Prior, Stream, decode, fold, needs
 from tomoni_federation.bulk import columns, execute_many, write_together
@@ -216,6 +218,9 @@ async def _priors(
         for row in await connection.fetch(sql.of(sql.CERTIFICATES, version), *columns(certificates)):
             certificate = CertificateRow(*row.values())
             priors[certificate.log].certificates[certificate.certificate] = certificate
+    rotated = [code for code, of_log in entries.items() if any(isinstance(e.event, KeyRotated) for e in of_log)]
+    for code, keys in await connection.fetch(sql.KEYS, rotated) if rotated else ():
+        priors[code].keys = {(from_size, key) for from_size, key in msgspec.json.decode(keys)}
     if documents:
         for code, document in await connection.fetch(sql.of(sql.DOCUMENTS, version), *columns(documents)):
             priors[code].documents.add(document)

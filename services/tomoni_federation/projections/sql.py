@@ -122,6 +122,12 @@ FROM unnest($1::text[], $2::uuid[], $3::date[], $4::bigint[]) AS n (log, arrange
 WHERE a.log = n.log AND a.arrangement = n.arrangement
 """
 
+KEYS: Final = """
+SELECT log, jsonb_agg(jsonb_build_array(from_size, log_key))::text FROM mirror.key
+WHERE log = ANY($1::text[]) GROUP BY log
+"""
+"""Intake has taken each key that an entry announces and that was not used before."""
+
 INSERT_MEMBERSHIPS: Final = """
 INSERT INTO projection.membership (log, position, network, member, effective_on)
 SELECT * FROM unnest($1::text[], $2::bigint[], $3::text[], $4::boolean[], $5::date[])

@@ -91,6 +91,8 @@ class Prior:
     streams: dict[str, Stream] = field(default_factory=dict[str, Stream])
     missing_unknown: bool = False
     """An earlier event of an unknown type was about a certificate."""
+    keys: set[tuple[int, str]] | None = None
+    """The log's keys, each with the size from which it counts; None where none was announced, or nobody asks."""
 
 
 def decode(entries: Iterable[tuple[int, bytes]]) -> list[Decoded]:
@@ -266,9 +268,11 @@ class _Folding:
         joined = isinstance(event, j.NetworkJoined)
         self.changes.memberships.append((self.changes.log, position, identity, joined, event.data.effective_on))
 
-    def rotate(self, _: str, __: int, event: j.KeyRotated) -> None:
+    def rotate(self, _: str, position: int, event: j.KeyRotated) -> None:
         if not is_log_key(event.data.log_key, self.origin):
             raise IllegalError("the next key is no key of this log")
+        if self.prior.keys is not None and (position + 1, event.data.log_key) not in self.prior.keys:
+            raise IllegalError("the next key was used before")
         self._next(event.subject, event.data.version).version = event.data.version
 
     def count(self, _: str, __: int, event: Any) -> None:  # noqa: ANN401  # by _HANDLERS
