@@ -2,6 +2,7 @@
 
 import asyncio
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import httpx
@@ -16,7 +17,7 @@ from tomoni.settings import SettingsError
 from tomoni.tail import Checkpoint, TailPage
 from tomoni.tlog.checkpoint import parse_checkpoint
 from tomoni.tlog.keys import NoteError
-from tomoni.tlog.note import read_note
+from tomoni.tlog.note import Verifier, read_note
 from tomoni.tlog.tiles import TILE_WIDTH, EntryBundle, TileError, decode_bundle, tile_width
 from tomoni.tlog.verify import CHECKPOINT_PATH, NotPublishedError
 from tomoni_auditor.verify.sources import FolderSource, SourceError
@@ -26,12 +27,20 @@ from tomoni_registry.settings import RegistrySettings
 
 
 def bring_back(
-    settings: RegistrySettings, source: str, token_file: Path | None, *, last_word_is_lost: bool
+    settings: RegistrySettings,
+    source: str,
+    token_file: Path | None,
+    *,
+    last_word_is_lost: bool,
+    lost_keys: Sequence[str] = (),
 ) -> Recovered:
     """Recover from an address or a folder; where nothing can be brought back, say why and end with status 1."""
     try:
         tail = _source(settings, source, token_file)
-        return asyncio.run(recover_log(settings, tail, last_word_is_lost=last_word_is_lost))
+        lost = [Verifier.parse(key) for key in lost_keys]
+        return asyncio.run(recover_log(settings, tail, last_word_is_lost=last_word_is_lost, lost_keys=lost))
+    except NoteError as error:
+        raise SettingsError(f"--lost-key is no verifier key: {error}") from error
     except (RecoveryRefused, EventLogError, SourceError, SecretFileError) as refused:
         sys.stderr.write(f"tomoni: not recovered: {refused}\n")
         sys.exit(1)

@@ -13,7 +13,7 @@ from tomoni import logging, loop, roles, settings
 from tomoni.eventlog import SigningRefused
 from tomoni.server import serve as serve_app
 from tomoni.settings import SettingsError
-from tomoni_cli import vault
+from tomoni_cli import node_keys, vault
 from tomoni_cli.recover import bring_back, tell
 from tomoni_registry import schema
 from tomoni_registry.app import open_registry
@@ -26,7 +26,14 @@ from tomoni_registry.settings import RegistrySettings, load_settings
 app = App(name="registry", help="A town's registry node: the only authority over its certificates.")
 rules = App(name="rules", help="The rules of a scheme: presets of nine issuers, and checking an edited file.")
 app.command(rules)
-for _command in (vault.rotate_vault_key, vault.destroy_retired_keys, vault.erase):
+for _command in (
+    vault.rotate_vault_key,
+    vault.destroy_retired_keys,
+    vault.erase,
+    node_keys.rotate_log_key,
+    node_keys.rotate_transport_key,
+    node_keys.replace_keys,
+):
     app.command(_command)
 app.command("tomoni_cli.bundles:export_bundle", name="export", help="Write the log into a file to be carried.")
 app.command("tomoni_cli.bundles:take_receipt", name="receipt", help="Keep a receipt that was carried back.")
@@ -125,6 +132,9 @@ def recover(
     last_word_is_lost: Annotated[
         bool, Parameter(negative=(), help="The file last-checkpoint is gone with the machine, for good.")
     ] = False,
+    lost_key: Annotated[
+        list[str] | None, Parameter(negative=(), help="Verifier key of the log whose private half is gone; repeatable.")
+    ] = None,
     json: Annotated[bool, Parameter(negative=())] = False,
 ) -> None:
     """Bring back what an old backup or a cloned machine lacks, from the federation's mirror, with the node stopped.
@@ -132,7 +142,7 @@ def recover(
     Ends with status 1 where nothing could be brought back, 3 where the node still must not sign.
     """
     loaded = load_settings(config)
-    told = bring_back(loaded, source, token_file, last_word_is_lost=last_word_is_lost)
+    told = bring_back(loaded, source, token_file, last_word_is_lost=last_word_is_lost, lost_keys=lost_key or ())
     if json:
         sys.stdout.write(msgspec.json.encode(told).decode() + "\n")
     else:

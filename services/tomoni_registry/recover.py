@@ -4,12 +4,14 @@ The federation has the entries (`tomoni.eventlog.recovery`). Names, reasons and 
 not come back: the certificates that lack them are told.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
 from tomoni.database import Pool
 from tomoni.eventlog import CheckpointStore, EventReader, LastWord
 from tomoni.eventlog.errors import BehindLastWord
+from tomoni.eventlog.key_files import LogKeyFiles
 from tomoni.eventlog.recovery import Recovery, TailSource, require_alone
 from tomoni.events import Event
 from tomoni.events.jurisdiction import CertificateErased, KeyRotated
@@ -19,7 +21,6 @@ from tomoni.tlog.checkpoint import open_checkpoint
 from tomoni.tlog.keys import NoteError
 from tomoni.tlog.note import Verifier
 from tomoni.tlog.succession import Key, keys_for
-from tomoni_registry.keys.log_keys import LogKeyFiles
 from tomoni_registry.settings import RegistrySettings
 from tomoni_registry.signing import Signing
 
@@ -52,6 +53,8 @@ class _Seen:
     """What the entries that came back say of keys and certificates."""
 
     keys: list[Key]
+    lost: list[Verifier]
+    """Keys of the log that are in no folder any more, and spoke for it before."""
     touched: set[str] = field(default_factory=set[str])
     erased: set[str] = field(default_factory=set[str])
 
@@ -66,28 +69,38 @@ class _Seen:
 
     def verifiers(self, size: int) -> list[Verifier]:
         """Return the keys that speak for a size."""
-        return [Verifier.parse(key.log_key) for key in keys_for(self.keys, size)]
+        return [*(Verifier.parse(key.log_key) for key in keys_for(self.keys, size)), *self.lost]
 
 
-async def recover(settings: RegistrySettings, source: TailSource, *, last_word_is_lost: bool = False) -> Recovered:
+async def recover(
+    settings: RegistrySettings,
+    source: TailSource,
+    *,
+    last_word_is_lost: bool = False,
+    lost_keys: Sequence[Verifier] = (),
+) -> Recovered:
     """Bring the missing tail back, with the node stopped; what is there already is compared and not written again.
 
-    `last_word_is_lost`: its file is gone with the machine, and the newest checkpoint proven takes its place. Raises
-    RecoveryRefused, SettingsError, and SigningRefused or CorruptLog where the database is not what was signed.
+    `last_word_is_lost`: its file is gone with the machine, and the newest checkpoint proven takes its place.
+    `lost_keys`: verifier keys of the log whose private halves are gone; they prove what comes back, and nothing is
+    signed until the node has new keys (`keys.replacing`). Raises RecoveryRefused, SettingsError, and SigningRefused or
+    CorruptLog where the database is not what was signed.
     """
     pool = await open_pool(settings.database)
     try:
         keys = LogKeyFiles(settings.files.keys, EventReader(pool))
-        seen = _Seen(await keys.named())
+        seen = _Seen(await keys.named(), list(lost_keys))
         async with pool.acquire() as connection, connection.transaction():
             await require_alone(connection, "the node")
             last_word = LastWord(settings.files.last_word)
             recovery = Recovery(connection, settings.origin, last_word, seen.verifiers, seen.see)
             await recovery.take_all(source)
             await connection.execute(_ERASE_AGAIN, sorted(seen.erased))
-            if not keys.can_sign(seen.keys[-1].log_key):
+            if not lost_keys and not keys.can_sign(seen.keys[-1].log_key):
                 raise SettingsError("the key that signs from here on is not in the folder of keys: bring it back")
-        if last_word_is_lost and last_word.read() is None:
+        if lost_keys:
+            signed = recovery.size
+        elif last_word_is_lost and last_word.read() is None:
             signed = await _replace_last_word(settings, pool, recovery, seen)
         else:
             signed = await _largest_signed(settings, pool, recovery)

@@ -54,9 +54,11 @@ class Files:
         self.relay_settings = folder / "relay.toml"
         self.rules = folder / "rules.toml"
         self.admission = folder / "admission-request.json"
+        self.transport_request = folder / "transport-key-request.json"
         self.last_word = folder / "last-checkpoint"
         self.heartbeat_key = self.keys / "heartbeat.key"
         self.transport_seed = self.keys / "transport.seed"
+        self.next_transport_seed = self.keys / "transport.seed.next"
         self.mac_key = self.keys / "request-mac.key"
         self.token_key = self.keys / "tokens.jwk"
 

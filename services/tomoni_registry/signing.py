@@ -8,12 +8,12 @@ import structlog
 
 from tomoni.database import Pool
 from tomoni.eventlog import CheckpointPublisher, CheckpointStore, EventLogError, EventReader, LastWord, Proofs
+from tomoni.eventlog.key_files import LogKeyFiles
 from tomoni.secret_files import SecretFileError, read_secret
 from tomoni.tlog.checkpoint import open_checkpoint
 from tomoni.tlog.cosignature import Cosigner
 from tomoni.tlog.keys import NoteError
 from tomoni.tlog.merkle import leaf_hash, verify_inclusion
-from tomoni_registry.keys.log_keys import LogKeyFiles
 from tomoni_registry.settings import RegistrySettings
 
 log = structlog.get_logger()

@@ -10,13 +10,14 @@ import msgspec
 
 from tomoni import nkey
 from tomoni.events.canonical import encode
-from tomoni.events.federation import PossessionProofs
+from tomoni.events.federation import PossessionProofs, TransportKeyProofs
 from tomoni.events.types import Code, NkeyPublic, VerifierKey
 from tomoni.tlog.cosignature import CosignatureVerifier, Cosigner
 from tomoni.tlog.keys import NoteError
 from tomoni.tlog.note import Signer, Verifier
 
 _DOMAIN = b"tomoni-admission-v1\n"
+_TRANSPORT_DOMAIN = b"tomoni-transport-key-v1\n"
 
 
 class AdmissionError(ValueError):
@@ -82,6 +83,41 @@ def verify_admission(federation: str, request: AdmissionRequest) -> None:
     _require_proof("transport key", proven)
     _require_proof("log key", log_key.has_signed(statement, _signature(request.proofs.log)))
     _require_proof("heartbeat key", heartbeat_key.has_signed(statement, _signature(request.proofs.heartbeat)))
+
+
+class TransportKeyRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What a jurisdiction hands to the secretariat to connect with another key. Nothing in it is secret."""
+
+    code: Code
+    transport_key: NkeyPublic
+    replaces: NkeyPublic
+    """The transport key in force; with it an old request cannot be sent again."""
+    proofs: TransportKeyProofs
+
+
+def sign_transport_key(federation: str, code: str, log: Signer, replaces: str, seed: str) -> TransportKeyRequest:
+    """Return the request for the transport key of a seed, signed by it and by the log's key; `replaces` is public."""
+    transport_key = nkey.public_nkey(seed)
+    statement = _transport_statement(federation, code, transport_key, replaces)
+    proofs = TransportKeyProofs(log=_text(log.sign(statement)), transport=_text(nkey.sign(seed, statement)))
+    return TransportKeyRequest(code=code, transport_key=transport_key, replaces=replaces, proofs=proofs)
+
+
+def verify_transport_key(federation: str, log_key: str, request: TransportKeyRequest) -> None:
+    """Check a request with the key of the jurisdiction's log; raise AdmissionError where it does not hold."""
+    statement = _transport_statement(federation, request.code, request.transport_key, request.replaces)
+    key = _note_key("log key", Verifier, log_key, f"{federation}/{request.code}")
+    try:
+        proven = nkey.verify(request.transport_key, statement, _signature(request.proofs.transport))
+    except nkey.NkeyError as error:
+        raise AdmissionError(f"the transport key is wrong: {error}") from error
+    _require_proof("transport key", proven)
+    _require_proof("log key", key.has_signed(statement, _signature(request.proofs.log)))
+
+
+def _transport_statement(federation: str, code: str, transport_key: str, replaces: str) -> bytes:
+    fields = {"code": code, "federation": federation, "replaces": replaces, "transport_key": transport_key}
+    return _TRANSPORT_DOMAIN + encode(fields)
 
 
 def _note_key(what: str, kind: type[Verifier], text: str, name: str) -> Verifier:

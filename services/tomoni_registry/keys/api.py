@@ -9,13 +9,13 @@ from msgspec import Meta
 
 from tomoni.auth import requires
 from tomoni.documentation import COMMAND_PROBLEMS, answered, example, problems
+from tomoni.eventlog.key_files import LogKeyFiles
 from tomoni.events.types import VerifierKey
 from tomoni.strict_json import StrictJson
 from tomoni_registry.deciding import Stamp
 from tomoni_registry.desk import Decision, Outcome
 from tomoni_registry.interface import AnyRequest, IdempotencyKey, Town, order, respond
 from tomoni_registry.keys import decider
-from tomoni_registry.keys.log_keys import LogKeyFiles
 
 
 class RotateBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -30,7 +30,7 @@ _NEWEST: Final = "SELECT size, nodes FROM log.checkpoint ORDER BY size DESC LIMI
 _CHECKPOINT: Final = "INSERT INTO log.checkpoint (size, note, nodes) VALUES ($1, $2, $3)"
 _OTHERS: Final = """
 SELECT count(*) FROM pg_stat_activity
-WHERE datname = current_database() AND usename = current_user AND pid <> pg_backend_pid()
+WHERE datname = current_database() AND usename = coalesce($1, current_user) AND pid <> pg_backend_pid()
 """
 
 
@@ -165,10 +165,13 @@ class Recovery:
         return event
 
 
-async def require_alone(connection: Connection, what: str) -> None:
-    """Raise SettingsError where another process uses the database in the same role; one may just be ending."""
+async def require_alone(connection: Connection, what: str, role: str | None = None) -> None:
+    """Raise SettingsError where another process uses the database in a role (None: in the same one).
+
+    One may just be ending.
+    """
     for _ in range(50):
-        if not await connection.fetchval(_OTHERS):
+        if not await connection.fetchval(_OTHERS, role):
             return
         await asyncio.sleep(0.1)
     raise SettingsError(f"another process uses the database as {what} does: stop it first")

@@ -38,10 +38,14 @@ FederationEvent = (
     | federation.JurisdictionSuspended
     | federation.JurisdictionQuarantined
     | federation.JurisdictionReadmitted
+    | federation.JurisdictionTransportKeyAccepted
+    | federation.JurisdictionTransportKeyRetired
     | federation.JurisdictionSucceeded
     | federation.NetworkChartered
     | federation.NetworkAmended
     | federation.NetworkMemberAccepted
+    | federation.ReceiptKeyRotated
+    | jurisdiction.KeyRotated
 )
 """What the federation's own log may hold."""
 

@@ -47,6 +47,43 @@ class JurisdictionAdmitted(Envelope, frozen=True, kw_only=True, tag="jp.tomoni.j
     data: JurisdictionAdmittedData
 
 
+class TransportKeyProofs(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Signatures over the request for another transport key: by the log's key, and by the next transport key."""
+
+    log: Signature
+    transport: Signature
+
+
+class JurisdictionTransportKeyAcceptedData(Data, frozen=True, kw_only=True):
+    """The next transport key, and the one it will replace."""
+
+    transport_key: NkeyPublic
+    replaces: NkeyPublic
+    proofs: TransportKeyProofs
+
+
+class JurisdictionTransportKeyAccepted(
+    Envelope, frozen=True, kw_only=True, tag="jp.tomoni.jurisdiction.transport-key-accepted.v1"
+):
+    """A jurisdiction may connect with another key too, until the one before is retired."""
+
+    data: JurisdictionTransportKeyAcceptedData
+
+
+class JurisdictionTransportKeyRetiredData(Data, frozen=True, kw_only=True):
+    """The transport key that connects nobody any more."""
+
+    transport_key: NkeyPublic
+
+
+class JurisdictionTransportKeyRetired(
+    Envelope, frozen=True, kw_only=True, tag="jp.tomoni.jurisdiction.transport-key-retired.v1"
+):
+    """A jurisdiction connects with its next transport key alone."""
+
+    data: JurisdictionTransportKeyRetiredData
+
+
 class JurisdictionSuspendedData(Data, frozen=True, kw_only=True):
     """The proven size from which on nothing of this log is accepted."""
 
@@ -136,3 +173,24 @@ class NetworkMemberAccepted(Envelope, frozen=True, kw_only=True, tag="jp.tomoni.
     """A jurisdiction that has joined is accepted; by its own word alone it is no member."""
 
     data: NetworkMemberAcceptedData
+
+
+class ReceiptKeyProofs(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Signatures over the same rotation by both keys for receipts: the one replaced, and the next."""
+
+    replaced: Signature
+    next: Signature
+
+
+class ReceiptKeyRotatedData(Data, frozen=True, kw_only=True):
+    """The federation's next key for receipts, and the one whose receipts end with the event's time."""
+
+    receipt_key: VerifierKey
+    replaces: VerifierKey
+    proofs: ReceiptKeyProofs
+
+
+class ReceiptKeyRotated(Envelope, frozen=True, kw_only=True, tag="jp.tomoni.receipt-key.rotated.v1"):
+    """Receipts are cosigned by another key from the event's time on. Subject `receipt-key`."""
+
+    data: ReceiptKeyRotatedData
