@@ -14,11 +14,18 @@ from tomoni.events.federation import (
     JurisdictionReadmittedData,
     JurisdictionSuspended,
     JurisdictionSuspendedData,
+    JurisdictionTransportKeyAccepted,
+    JurisdictionTransportKeyAcceptedData,
+    JurisdictionTransportKeyRetired,
+    JurisdictionTransportKeyRetiredData,
     PossessionProofs,
+    TransportKeyProofs,
 )
+from tomoni.events.jurisdiction import KeyRotated, KeyRotatedData
 from tomoni.tlog.checkpoint import Checkpoint, sign_checkpoint
 from tomoni.tlog.merkle import CompactRange, leaf_hash
-from tomoni.tlog.note import generate_signer
+from tomoni.tlog.note import Signer, generate_signer
+from tomoni.tlog.notes import join_notes
 from tomoni.tlog.tiles import encode_bundle, parse_path
 
 NAME = "tomoni.example"
@@ -36,15 +43,26 @@ class FederationLog:
         self.entries = entries or []
         self.fetched: list[str] = []
         self.away = False
+        self.notes: list[bytes] = []
+        """The checkpoints that were signed on the way to the newest one."""
 
     @property
     def verifier(self):
         return self.signer.verifier
 
-    def checkpoint(self) -> bytes:
+    def checkpoint(self, *signers: Signer) -> bytes:
         tree = CompactRange()
         tree.extend(leaf_hash(entry) for entry in self.entries)
-        return sign_checkpoint(Checkpoint(ORIGIN, tree.size, tree.root()), [self.signer])
+        return sign_checkpoint(Checkpoint(ORIGIN, tree.size, tree.root()), signers or [self.signer])
+
+    def rotate(self, *, by: str = "both") -> Signer:
+        """Announce the next key and sign the checkpoint over that; return the key before."""
+        old, self.signer = self.signer, generate_signer(ORIGIN)
+        data = KeyRotatedData(version=1, log_key=self.signer.vkey)
+        event = KeyRotated(id=str(uuid.uuid4()), source=ORIGIN, subject="key", time=TIME, data=data)
+        self.entries.append(encode_event(event))
+        self.notes.append(self.checkpoint(*{"both": (old, self.signer), "old": (old,), "new": (self.signer,)}[by]))
+        return old
 
     async def fetch(self, path: str) -> bytes:
         if self.away:
@@ -52,6 +70,9 @@ class FederationLog:
         self.fetched.append(path)
         if path == "checkpoint":
             return self.checkpoint()
+        if path.startswith("checkpoints"):
+            after = int(path.partition("=")[2])
+            return join_notes(note for note in self.notes if int(note.split(b"\n")[1]) > after)
         bundle = parse_path(path)
         return encode_bundle(self.entries[bundle.index * 256 : bundle.index * 256 + bundle.width])
 
@@ -83,6 +104,17 @@ def readmitted(code: str, key: str, version: int = 3) -> bytes:
         version=version, from_size=0, log_key="log", heartbeat_key="beat", transport_key=key, proofs=PROOFS
     )
     return encode_event(JurisdictionReadmitted(**_envelope(code), data=data))
+
+
+def accepted(code: str, key: str, following: str, version: int = 2) -> bytes:
+    proofs = TransportKeyProofs(log=SIGNATURE, transport=SIGNATURE)
+    data = JurisdictionTransportKeyAcceptedData(version=version, transport_key=following, replaces=key, proofs=proofs)
+    return encode_event(JurisdictionTransportKeyAccepted(**_envelope(code), data=data))
+
+
+def retired(code: str, key: str, version: int = 3) -> bytes:
+    data = JurisdictionTransportKeyRetiredData(version=version, transport_key=key)
+    return encode_event(JurisdictionTransportKeyRetired(**_envelope(code), data=data))
 
 
 def new_key() -> str:

@@ -26,30 +26,30 @@ def server_of(folder, text: str) -> NatsServer:
 
 
 async def test_a_server_accepts_an_account_for_every_jurisdiction_of_japan(tmp_path):
-    text = rendered(tmp_path, {code: new_key() for code in CODES})
+    text = rendered(tmp_path, {code: (new_key(), new_key()) for code in CODES})
     assert (await server_of(tmp_path, text).check()).startswith("sha256:")
     assert len(CODES) == 1788
     assert all(f'  "{code}": {{' in text for code in CODES)
 
 
 def test_the_order_in_which_things_are_given_does_not_matter(tmp_path):
-    users = {"131130": new_key(), "131121": new_key()}
+    users = {"131130": (new_key(),), "131121": (new_key(),)}
     backwards = dict(reversed(users.items()))
     assert rendered(tmp_path, users) == rendered(tmp_path, backwards, [*reversed(CODES), CODES[0]])
 
 
 def test_an_admission_changes_one_line_only(tmp_path):
     before = rendered(tmp_path, {}).splitlines()
-    after = rendered(tmp_path, {"131130": new_key()}).splitlines()
+    after = rendered(tmp_path, {"131130": (new_key(),)}).splitlines()
     assert len([1 for old, new in zip(before, after, strict=True) if old != new]) == 1
 
 
 def test_a_user_without_an_account_is_left_out(tmp_path):
-    assert rendered(tmp_path, {"999999": new_key()}) == rendered(tmp_path, {})
+    assert rendered(tmp_path, {"999999": (new_key(),)}) == rendered(tmp_path, {})
 
 
 def test_what_is_dangerous_is_absent(tmp_path):
-    text = rendered(tmp_path, {"131130": new_key()})
+    text = rendered(tmp_path, {"131130": (new_key(),)})
     assert "no_auth_user" not in text
     assert '"_INBOX.>"' not in text
     assert '"$JS.API.>"' not in text
@@ -69,7 +69,7 @@ def test_a_certificate_means_tls_1_3_and_nothing_older(tmp_path):
 async def test_a_configuration_that_the_server_refuses_is_told_and_not_loaded(tmp_path):
     key = new_key()
     with pytest.raises(ServerError, match="refuses its configuration"):
-        await server_of(tmp_path, rendered(tmp_path, {"131130": key, "131121": key})).check()
+        await server_of(tmp_path, rendered(tmp_path, {"131130": (key,), "131121": (key,)})).check()
 
 
 def test_the_binary_of_the_wheel_has_the_digest_of_its_record():

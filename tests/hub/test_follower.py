@@ -24,7 +24,7 @@ async def test_a_log_is_followed_over_bundle_borders_and_restarts(tmp_path):
         assert follower.followed.size == size
         follower = following(log, tmp_path)
         assert follower.followed.size == size
-    assert follower.followed.users == {A: key}
+    assert follower.followed.users == {A: (key,)}
 
 
 async def test_nothing_is_fetched_twice(tmp_path):
@@ -59,7 +59,7 @@ async def test_a_restart_needs_no_federation(tmp_path):
     again = following(log, tmp_path)
     with pytest.raises(OSError, match="away"):
         await again.advance()
-    assert again.followed.users == {A: key}
+    assert again.followed.users == {A: (key,)}
 
 
 async def test_a_changed_entry_is_not_followed(tmp_path):
@@ -82,7 +82,7 @@ async def test_a_rewritten_history_is_not_followed(tmp_path):
     log.entries = [admitted(A, new_key()), suspended(A)]
     with pytest.raises(LogError):
         await follower.advance()
-    assert follower.followed.users == {A: key}
+    assert follower.followed.users == {A: (key,)}
 
 
 async def test_another_history_of_the_same_size_is_not_followed(tmp_path):
@@ -132,7 +132,7 @@ async def test_a_log_with_an_entry_that_cannot_be_read_keeps_what_was_before(tmp
     log.entries += [suspended(A), b"junk"]
     with pytest.raises(FoldError):
         await follower.advance()
-    assert follower.followed.users == {A: key}
+    assert follower.followed.users == {A: (key,)}
 
 
 @pytest.mark.parametrize("damage", [b"", b"{", b'{"size":5,"range":""}', b'{"size":1,"range":"!!!"}'])

@@ -15,7 +15,7 @@ import psutil
 import pytest
 
 from tests import loopback
-from tests.hub.logs import NAME, ORIGIN, FederationLog, admitted, new_key, readmitted, suspended
+from tests.hub.logs import NAME, ORIGIN, FederationLog, accepted, admitted, new_key, readmitted, retired, suspended
 from tests.transport.hubs import eventually
 from tomoni import nkey
 from tomoni.processes import free_port
@@ -88,6 +88,24 @@ async def test_a_town_is_let_in_cut_and_let_in_again_as_the_log_says(tmp_path):
         await hub.server.require_healthy()
 
 
+async def test_a_town_changes_its_key_without_a_gap_and_the_one_before_is_cut(tmp_path):
+    log, (seed, key), (new_seed, new) = FederationLog(), pair(), pair()
+    log.entries.append(admitted(CODE, key))
+    hub = Hub(settings_for(log, tmp_path), [CODE], log.fetch)
+    async with hub.running(), Connection(endpoint(hub, seed)) as relay:
+        await relay.wait_connected(10)
+        for entry, both in ((accepted(CODE, key, new), True), (retired(CODE, key), False)):
+            log.entries.append(entry)
+            await eventually(
+                lambda: hub._applied == hub.follower.followed.users and len(log.entries) == hub.follower.followed.size
+            )
+            assert await can_publish(hub, new_seed)
+            assert await can_publish(hub, seed) == both
+            if both:
+                assert relay.generation == 1  # nobody was cut
+        await eventually(lambda: not relay.is_connected)
+
+
 async def test_a_restart_without_the_federation_lets_the_same_towns_in_on_the_same_port(tmp_path):
     log, (seed, key) = FederationLog(), pair()
     log.entries.append(admitted(CODE, key))
@@ -136,7 +154,7 @@ async def test_a_key_of_a_service_is_never_a_towns(tmp_path):
     log.entries.append(admitted(CODE, settings.keys.federation))
     hub = Hub(settings, [CODE], log.fetch)
     async with hub.running():
-        assert hub.follower.followed.users == {CODE: settings.keys.federation}
+        assert hub.follower.followed.users == {CODE: (settings.keys.federation,)}
         await hub.server.require_healthy()
 
 

@@ -62,6 +62,8 @@ def _require_possession(
 ) -> None:
     request = AdmissionRequest(
         code=code,
+    f.JurisdictionTransportKeyAccepted: (("open",), "open"),
+    f.JurisdictionTransportKeyRetired: (("open",), "open"),
         log_key=data.log_key,
         heartbeat_key=data.heartbeat_key,
         transport_key=data.transport_key,

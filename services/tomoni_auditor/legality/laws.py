@@ -36,6 +36,8 @@ _OF_THE_FEDERATION: Final = {
     f.JurisdictionSuspended: "jurisdiction",
     f.JurisdictionQuarantined: "jurisdiction",
     f.JurisdictionReadmitted: "jurisdiction",
+    f.JurisdictionTransportKeyAccepted: "jurisdiction",
+    f.JurisdictionTransportKeyRetired: "jurisdiction",
     f.JurisdictionSucceeded: "jurisdiction",
     f.NetworkChartered: "network",
     f.NetworkAmended: "network",

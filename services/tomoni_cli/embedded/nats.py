@@ -67,7 +67,7 @@ class EmbeddedNats:
                 federation=nkey.public_nkey(self._federation),
             ),
             self.codes,
-            self.users,
+            {code: (key,) for code, key in self.users.items()},
         )
         write_atomically(self.configuration, text.encode())
         return text

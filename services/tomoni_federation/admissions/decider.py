@@ -8,11 +8,12 @@ from typing import Literal, TypedDict
 from msgspec import UNSET, UnsetType
 
 from tomoni import times
-from tomoni.admission import AdmissionRequest
+from tomoni.admission import AdmissionRequest, TransportKeyRequest
 from tomoni.events import federation as f
 from tomoni.history.admissions import Admission, evolve
 
 Reason = Literal[
+    "admission-not-proven",
     "admitted-with-other-keys",
     "illegal-entry-stands",
     "jurisdiction-not-admitted",
@@ -152,6 +153,44 @@ def readmit(
         proofs=request.proofs,
     )
     return (f.JurisdictionReadmitted(**stamp.attributes(admission.subject), data=data),)
+
+
+def accept_transport_key(
+    admission: Admission, request: TransportKeyRequest, stamp: Stamp
+) -> tuple[f.JurisdictionTransportKeyAccepted, ...]:
+    """Let a jurisdiction connect with another key too, by a verified request; nothing happens where it may already."""
+    _require_open(admission)
+    if request.transport_key in admission.transport_keys:
+        return ()
+    if request.replaces != admission.keys[2] or admission.next_transport is not None:
+        raise Refused(
+            "admitted-with-other-keys",
+            "The request replaces a key that is not the only one in force. Retire the one before, and ask for a new "
+            "request.",
+        )
+    data = f.JurisdictionTransportKeyAcceptedData(
+        version=admission.version + 1,
+        transport_key=request.transport_key,
+        replaces=request.replaces,
+        proofs=request.proofs,
+    )
+    return (f.JurisdictionTransportKeyAccepted(**stamp.attributes(admission.subject), data=data),)
+
+
+def retire_transport_key(admission: Admission, stamp: Stamp) -> tuple[f.JurisdictionTransportKeyRetired, ...]:
+    """Refuse the transport key that another was accepted beside; nothing happens where there is none."""
+    _require_open(admission)
+    if admission.next_transport is None:
+        return ()
+    data = f.JurisdictionTransportKeyRetiredData(version=admission.version + 1, transport_key=admission.keys[2])
+    return (f.JurisdictionTransportKeyRetired(**stamp.attributes(admission.subject), data=data),)
+
+
+def _require_open(admission: Admission) -> None:
+    if admission.state is None:
+        raise Refused("jurisdiction-not-admitted", "The jurisdiction was never admitted: admit it.")
+    if admission.state != "open":
+        raise Refused("jurisdiction-not-open", "The jurisdiction is suspended or quarantined: readmit it.")
 
 
 def _keys_of(request: AdmissionRequest) -> tuple[str, str, str]:

@@ -12,7 +12,7 @@ import structlog
 from msgspec import UnsetType
 
 from tomoni import times
-from tomoni.admission import AdmissionRequest
+from tomoni.admission import AdmissionError, AdmissionRequest, TransportKeyRequest, verify_transport_key
 from tomoni.database import Pool
 from tomoni.eventlog import Append, EventReader, NewEntry, Sequencer, Statement
 from tomoni.eventlog.errors import VersionConflict
@@ -65,6 +65,7 @@ _NEXT_KEY = """
 INSERT INTO mirror.key (log, from_size, log_key) VALUES ($1, $2, $3)
 ON CONFLICT (log, from_size, log_key) DO UPDATE SET retired = false
 """
+_LOG_KEY = "SELECT log_key FROM mirror.key WHERE log = $1 AND NOT retired ORDER BY from_size DESC LIMIT 1"
 _CHARTER = """
 INSERT INTO projection.charter (network, version, effective_on, pattern, kinds, services, conditions)
 VALUES ($1, $2, $3, $4, $5, $6, $7)
@@ -88,6 +89,7 @@ class Office:
         self._pool = pool
         self._sequencer = sequencer
         self._reader = EventReader(pool)
+        self._federation = federation
         self._origin = f"{federation}/federation"
         self._clock = clock
 
@@ -150,6 +152,34 @@ class Office:
                 Statement(_NEXT_KEY, (code, size, request.log_key)),
             )
             return events, admission.subject, admission.version, beside if events else ()
+
+        await self._append(decide)
+        return await self.admission(code)
+
+    async def accept_transport_key(self, request: TransportKeyRequest) -> Admission:
+        """Let a jurisdiction connect with another key too; raise Refused where its log's key has not asked for that."""
+        code = request.code
+
+        async def decide() -> Decided:
+            admission = await self.admission(code)
+            events = decider.accept_transport_key(admission, request, self._stamp())
+            log_key = await self._pool.fetchval(_LOG_KEY, code)
+            try:
+                verify_transport_key(self._federation, log_key, request)
+            except AdmissionError as error:
+                raise Refused("admission-not-proven", f"The request does not hold: {error}.") from None
+            return events, admission.subject, admission.version, ()
+
+        await self._append(decide)
+        return await self.admission(code)
+
+    async def retire_transport_key(self, code: str) -> Admission:
+        """Refuse the transport key that was replaced; raise Refused."""
+
+        async def decide() -> Decided:
+            admission = await self.admission(code)
+            events = decider.retire_transport_key(admission, self._stamp())
+            return events, admission.subject, admission.version, ()
 
         await self._append(decide)
         return await self.admission(code)

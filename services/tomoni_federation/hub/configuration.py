@@ -85,9 +85,9 @@ def render(
     storage: Storage,
     keys: ServiceKeys,
     codes: Iterable[str],
-    users: Mapping[str, str],
+    users: Mapping[str, Sequence[str]],
 ) -> str:
-    """Return the configuration: an account for every code, a user in those of `users` (code → public nkey)."""
+    """Return the configuration: an account for every code, users in those of `users` (code → public nkeys)."""
     cluster = listening.cluster
     replicas = 1 if cluster is None else len(cluster.routes)
     sections = [
@@ -98,7 +98,7 @@ def render(
         f"  SYS: {{ users: [ {{ nkey: {keys.system} }} ] }}",
         _hub_account(keys.provisioner, storage.max_bytes, replicas),
         _federation_account(keys.federation),
-        *(_node_account(code, users.get(code)) for code in sorted(set(codes))),
+        *(_node_account(code, users.get(code, ())) for code in sorted(set(codes))),
         "}",
     ]
     return "\n".join(sections) + "\n"
@@ -201,13 +201,13 @@ def _federation_account(federation: str) -> str:
   }}"""
 
 
-def _node_account(code: str, nkey: str | None) -> str:
+def _node_account(code: str, nkeys: Sequence[str]) -> str:
     subjects = node_subjects(code)
-    user = _user(nkey, subjects, node_inbox(code)) if nkey else ""
+    users = ", ".join(_user(nkey, subjects, node_inbox(code)) for nkey in nkeys)
     return f"""\
   {_quoted(code)}: {{
     limits: {{ max_conn: 4, max_subs: 16 }}
-    users: [ {user} ]
+    users: [ {users} ]
     imports: [ {_imports(subjects)} ]
   }}"""
 

@@ -35,7 +35,7 @@ class Followed(msgspec.Struct, frozen=True, kw_only=True):
 
     size: int = 0
     range: str = ""
-    users: dict[str, str] = {}
+    users: dict[str, tuple[str, ...]] = {}
 
     def tree(self) -> CompactRange:
         """Return the compact range of the followed size."""

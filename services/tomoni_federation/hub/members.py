@@ -1,4 +1,4 @@
-"""Who may connect: the federation's log folded into one transport key for each admitted jurisdiction. Pure.
+"""Who may connect: the federation's log folded into the transport keys of each admitted jurisdiction. Pure.
 
 Everything doubtful closes: a suspended or quarantined log, an event of an unknown type about a jurisdiction, a key
 that another jurisdiction holds already. A log that cannot be read as a whole halts the fold.
@@ -12,10 +12,12 @@ from tomoni.events.federation import (
     JurisdictionQuarantined,
     JurisdictionReadmitted,
     JurisdictionSuspended,
+    JurisdictionTransportKeyAccepted,
+    JurisdictionTransportKeyRetired,
 )
 
-Users = Mapping[str, str]
-"""Six-digit code → public user nkey."""
+Users = Mapping[str, tuple[str, ...]]
+"""Six-digit code → public user nkeys: one, and two while one replaces the other."""
 
 _PREFIX = "jurisdiction/"
 
@@ -35,7 +37,14 @@ def apply_entry(users: Users, entry: bytes, origin: str) -> Users:
     match event:
         case JurisdictionAdmitted() | JurisdictionReadmitted():
             code = event.subject.removeprefix(_PREFIX)
-            return _with(users, code, event.data.transport_key)
+            return _with(_without(users, code), code, event.data.transport_key)
+        case JurisdictionTransportKeyAccepted():
+            code = event.subject.removeprefix(_PREFIX)
+            return _with(users, code, event.data.transport_key) if code in users else users
+        case JurisdictionTransportKeyRetired():
+            code = event.subject.removeprefix(_PREFIX)
+            left = tuple(key for key in users.get(code, ()) if key != event.data.transport_key)
+            return {**users, code: left} if left else _without(users, code)
         case JurisdictionSuspended() | JurisdictionQuarantined():
             return _without(users, event.subject.removeprefix(_PREFIX))
         case UnknownEvent(subject=None):
@@ -47,10 +56,10 @@ def apply_entry(users: Users, entry: bytes, origin: str) -> Users:
 
 
 def _with(users: Users, code: str, key: str) -> Users:
-    """One key in two accounts would make the server refuse its whole configuration: the first holder keeps it."""
-    others = _without(users, code)
-    return others if key in others.values() else {**others, code: key}
+    """Add a key. In two accounts it would make the server refuse its whole configuration: the first holder keeps it."""
+    held = {one for keys in users.values() for one in keys}
+    return users if key in held else {**users, code: (*users.get(code, ()), key)}
 
 
 def _without(users: Users, code: str) -> Users:
-    return {other: key for other, key in users.items() if other != code}
+    return {other: keys for other, keys in users.items() if other != code}

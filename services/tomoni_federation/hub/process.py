@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import fcntl
 import os
-from collections.abc import AsyncGenerator, Generator, Iterable, Mapping
+from collections.abc import AsyncGenerator, Generator, Iterable
 from pathlib import Path
 
 import httpx
@@ -28,7 +28,7 @@ from tomoni_federation.hub.binary import BinaryError, verified_binary
 from tomoni_federation.hub.configuration import Cluster, Listening, ServiceKeys, Storage, render
 from tomoni_federation.hub.files import write_atomically
 from tomoni_federation.hub.follower import Fetch, Follower, LogError
-from tomoni_federation.hub.members import FoldError
+from tomoni_federation.hub.members import FoldError, Users
 from tomoni_federation.hub.nats_server import NatsServer, ServerError
 from tomoni_federation.hub.ports import kept_ports
 from tomoni_federation.hub.settings import HubSettings
@@ -65,7 +65,7 @@ class Hub:
         origin = f"{settings.federation}/federation"
         verifier = hub_settings.federation_verifier(settings)
         self.follower = Follower(origin, verifier, fetch, settings.folder / "followed.json")
-        self._applied: Mapping[str, str] | None = None
+        self._applied: Users | None = None
         self._halted = False
         self._streams_due = asyncio.Event()
 
@@ -151,7 +151,7 @@ class Hub:
         ADMITTED.set(len(users))
         log.info("configuration_applied", count=len(users))
 
-    def _render(self, users: Mapping[str, str]) -> str:
+    def _render(self, users: Users) -> str:
         nats, keys = self._settings.nats, self._settings.keys
         services = ServiceKeys(
             system=keys.system,
@@ -167,7 +167,7 @@ class Hub:
             key=nats.key,
             cluster=self._cluster(),
         )
-        towns = {code: key for code, key in users.items() if key not in reserved}
+        towns = {code: [key for key in keys if key not in reserved] for code, keys in users.items()}
         storage = Storage(folder=self._settings.folder, max_bytes=nats.max_bytes)
         return render(self._settings.federation, listening, storage, services, self._codes, towns)
 
