@@ -2,6 +2,7 @@
 
 import asyncio
 import sys
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Annotated
 
@@ -11,15 +12,19 @@ from cyclopts import App, Parameter
 from rich.console import Console
 
 from tomoni import logging, loop, roles
+from tomoni.database import Pool
 from tomoni.eventlog.errors import SigningRefused
 from tomoni.eventlog.recovery import RecoveryRefused
 from tomoni.server import serve as serve_app
+from tomoni.service import open_pool
 from tomoni.settings import SettingsError
 from tomoni_auditor.verify.sources import SourceError
 from tomoni_cli.recover import FolderTail
 from tomoni_federation.app import open_federation
 from tomoni_federation.initialise import NewFederation, initialise
 from tomoni_federation.mirror.verify import Fault, Verified, verify_mirror
+from tomoni_federation.own_keys.log_key import rotate_log_key
+from tomoni_federation.own_keys.receipt_key import rotate_receipt_key
 from tomoni_federation.restore import restore as restore_database
 from tomoni_federation.schema import prepare
 from tomoni_federation.settings import FederationSettings, load_settings
@@ -141,6 +146,32 @@ def verify(*, config: Config, json: Annotated[bool, Parameter(negative=())] = Fa
     """
     findings = asyncio.run(_verify(load_settings(config)))
     faults = [finding for finding in findings if isinstance(finding, Fault)]
+@app.command(name="rotate-log-key")
+def rotate_own_log_key(*, config: Config) -> None:
+    """Go on with a new key for the federation's own log, while the service runs; hubs and auditors follow."""
+    key = asyncio.run(_with_pool(load_settings(config), rotate_log_key))
+    console = Console(soft_wrap=True, highlight=False)
+    console.print(f"The federation's log goes on with {key}.")
+    console.print("Back up the folder of keys now, and publish the key for new auditors and hubs.")
+
+
+@app.command(name="rotate-receipt-key")
+def rotate_own_receipt_key(*, config: Config) -> None:
+    """Go on with a new key for receipts, with the service stopped; towns and auditors follow."""
+    key = asyncio.run(_with_pool(load_settings(config), rotate_receipt_key))
+    console = Console(soft_wrap=True, highlight=False)
+    console.print(f"Receipts are signed by {key}.")
+    console.print("Start the service, back up the folder of keys, and publish the key for new towns and auditors.")
+
+
+async def _with_pool(loaded: FederationSettings, do: Callable[[FederationSettings, Pool], Awaitable[str]]) -> str:
+    pool = await open_pool(loaded.database)
+    try:
+        return await do(loaded, pool)
+    finally:
+        await pool.close()
+
+
     if json:
         sys.stdout.write(msgspec.json.encode([_row(finding) for finding in findings]).decode() + "\n")
     else:

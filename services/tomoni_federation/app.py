@@ -18,10 +18,11 @@ from tomoni.eventlog import Sequencer
 from tomoni.eventlog.connections import BROKEN
 from tomoni.eventlog.errors import EventLogError
 from tomoni.eventlog.lastword import LastWord
-from tomoni.eventlog.publisher import CheckpointPublisher, FixedKeys
+from tomoni.eventlog.publisher import CheckpointPublisher
 from tomoni.eventlog.routes import log_routes
 from tomoni.headers import close_answer
 from tomoni.health import health_routes
+from tomoni.receipt_keys import to_header
 from tomoni.server import END_STREAMS
 from tomoni.service import AccessDescription, describe, exception_handlers, open_pool, open_token_verifier
 from tomoni.transport import Connection, Endpoint, tls_for
@@ -37,6 +38,8 @@ from tomoni_federation.limits import LookupLimit
 from tomoni_federation.mirror.api import mirror_routes
 from tomoni_federation.mirror.health import require_proof
 from tomoni_federation.mirror.tail import tail_routes
+from tomoni_federation.own_keys.log_key import open_log_keys
+from tomoni_federation.own_keys.receipt_key import open_cosigner, read_rotations
 from tomoni_federation.projections.project import Projector
 from tomoni_federation.recognition.api import recognition_routes
 from tomoni_federation.recognition.batch import recognition_batch
@@ -115,14 +118,18 @@ async def open_federation(settings: FederationSettings) -> AsyncGenerator[Litest
         pool = await open_pool(settings.database)
         stack.push_async_callback(pool.close)
         sequencer = await stack.enter_async_context(Sequencer(pool))
+        rotations = await read_rotations(pool)
+        cosigner = open_cosigner(settings, rotations)
+        log_keys = await open_log_keys(settings, pool)
         publisher = CheckpointPublisher(
-            pool, settings.origin, FixedKeys(keys.log), keys.heartbeat, LastWord(settings.files.last_word)
+            pool, settings.origin, log_keys, keys.heartbeat, LastWord(settings.files.last_word)
         )
         await publisher.check()
         office = Office(pool, sequencer, settings.federation)
         connection = await stack.enter_async_context(Connection(_endpoint(settings, keys.seed)))
-        receiver = Receiver(pool, settings.federation, keys.receipts)
-        work = Work(pool, connection, receiver, Projector(pool, settings.federation), office)
+        receiver = Receiver(pool, settings.federation, cosigner)
+        projector = Projector(pool, settings.federation)
+        work = Work(pool, connection, receiver, projector, office, to_header(rotations))
         answering = Answering(
             pool=pool,
             gatherer=Gatherer(pool),

@@ -19,13 +19,15 @@ from tomoni.eventlog.checkpoints import LATEST
 from tomoni.eventlog.recovery import Recovery, RecoveryRefused, TailSource, require_alone
 from tomoni.events import Event
 from tomoni.events import federation as f
+from tomoni.events.jurisdiction import KeyRotated
 from tomoni.service import open_pool
 from tomoni.settings import SettingsError
 from tomoni.tlog.checkpoint import parse_checkpoint
-from tomoni.tlog.note import read_note
-from tomoni.tlog.succession import Key
+from tomoni.tlog.note import Verifier, read_note
+from tomoni.tlog.succession import Key, keys_for
 from tomoni.transport.subjects import EVENTS, HEARTBEATS
 from tomoni_federation.admissions.decider import Admission, evolve
+from tomoni_federation.own_keys.log_key import open_log_keys
 from tomoni_federation.projections.sql import PROJECTION, VERSION
 from tomoni_federation.schema import prepare
 from tomoni_federation.settings import FederationSettings, load_keys
@@ -63,13 +65,17 @@ class _Desk:
         self.keys: dict[str, list[Key]] = {}
         self.charters: list[tuple[object, ...]] = []
         self.members: list[tuple[str, str, date, date | None, int]] = []
+        self.log_keys: list[Key] = []
+        """Keys of the log itself that its entries name."""
 
-    def see(self, _: int, event: Event) -> None:
+    def see(self, position: int, event: Event) -> None:
         """Take an entry of the log."""
-        kind, name = event.subject.split("/", 1)
+        kind, _, name = event.subject.partition("/")
         if kind == "jurisdiction":
             self.admissions[name] = evolve(self.admissions.get(name, Admission(code=name)), event)
         match event:
+            case KeyRotated(data=data):
+                self.log_keys.append(Key(position + 1, data.log_key))
             case f.JurisdictionAdmitted(data=data):
                 self.keys[name] = [Key(0, data.log_key)]
             case f.JurisdictionReadmitted(data=data):
@@ -104,7 +110,7 @@ async def restore(
     `last_word_is_lost`: its file is gone with the machine; the newest checkpoint of the copy takes its place. Raises
     RecoveryRefused where the copy is not our log or not all of it, SettingsError where the database is not empty.
     """
-    keys = load_keys(settings)
+    load_keys(settings)
     await roles.create_database(owner_dsn)
     try:
         await prepare(owner_dsn, roles.user_of(settings.database))
@@ -114,11 +120,19 @@ async def restore(
     pool = await open_pool(settings.database)
     last_word, desk = LastWord(settings.files.last_word), _Desk()
     try:
+        own = await open_log_keys(settings, pool)
+        first = await own.named()
+
+        def verifiers(size: int) -> list[Verifier]:
+            """Return our own keys that speak for a size: a copy is believed as far as one that we hold has signed."""
+            keys = keys_for([*first, *desk.log_keys], size)
+            return [Verifier.parse(key.log_key) for key in keys if own.can_sign(key.log_key)]
+
         async with pool.acquire() as connection, connection.transaction():
             await require_alone(connection, "the service")
             if not await connection.fetchval(_EMPTY):
                 raise SettingsError("the database is not empty: only one that was lost is restored")
-            recovery = Recovery(connection, settings.origin, last_word, lambda _: [keys.log.verifier], desk.see)
+            recovery = Recovery(connection, settings.origin, last_word, verifiers, desk.see)
             await recovery.take_all(source)
             note = last_word.read()
             signed = recovery.size if note is None else parse_checkpoint(read_note(note).text).size

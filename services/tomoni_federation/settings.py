@@ -13,7 +13,6 @@ from tomoni.service import HttpSettings, LogSettings, Section, TokenSettings, re
 from tomoni.settings import SettingsError, load
 from tomoni.tlog.cosignature import Cosigner
 from tomoni.tlog.keys import NoteError
-from tomoni.tlog.note import Signer
 from tomoni_federation.statistics.decision import LEAST_THRESHOLD
 
 Seconds = Annotated[float, msgspec.Meta(gt=0)]
@@ -90,7 +89,7 @@ class Files:
         self.keys = folder / "keys"
         self.settings = folder / "federation.toml"
         self.last_word = folder / "last-checkpoint"
-        self.log_key = self.keys / "log.key"
+        self.log_key = self.keys / "log-1.key"
         self.heartbeat_key = self.keys / "heartbeat.key"
         self.receipts_key = self.keys / "receipts.key"
         self.transport_seed = self.keys / "transport.seed"
@@ -99,11 +98,9 @@ class Files:
 
 
 class Keys(msgspec.Struct, frozen=True):
-    """The private keys of the service, read once."""
+    """The private keys of the service that its own log does not name, read once."""
 
-    log: Signer
     heartbeat: Cosigner
-    receipts: Cosigner
     seed: str
 
     def __repr__(self) -> str:
@@ -135,15 +132,12 @@ def load_keys(settings: FederationSettings) -> Keys:
     files = settings.files
     try:
         keys = Keys(
-            Signer.parse(read_secret(files.log_key).decode().strip()),
             Cosigner.parse(read_secret(files.heartbeat_key).decode().strip()),
-            Cosigner.parse(read_secret(files.receipts_key).decode().strip()),
             read_secret(settings.hub.seed_file).decode().strip(),
         )
         nkey.public_nkey(keys.seed)
     except (SecretFileError, NoteError, nkey.NkeyError, UnicodeDecodeError) as error:
         raise SettingsError(f"keys: {error}") from error
-    wanted = (settings.origin, f"{settings.origin}/heartbeat", f"{settings.federation}/receipts")
-    if (keys.log.name, keys.heartbeat.name, keys.receipts.name) != wanted:
+    if keys.heartbeat.name != f"{settings.origin}/heartbeat":
         raise SettingsError("the keys are of another federation than the settings name")
     return keys

@@ -5,11 +5,15 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
 
+import msgspec
+
 from tests.federation.towns import FEDERATION, NOW, Town
 from tests.tlog import reference
 from tomoni import nkey
 from tomoni.admission import sign_admission
 from tomoni.events import federation as f
+from tomoni.receipt_keys import sign_rotation
+from tomoni.times import format_time
 from tomoni.tlog.checkpoint import sign_checkpoint
 from tomoni.tlog.cosignature import Cosigner, cosign, generate_cosigner
 from tomoni_federation.mirror.api import HEARTBEAT
@@ -119,6 +123,24 @@ class Archive:
                 proofs=request.proofs,
             )
         )
+
+    def rotate_receipt_key(self, *, forged: bool = False) -> None:
+        """Record the next key for receipts; receipts from now on are by it."""
+        minutes = 1 + sum(map(len, self.notes.values()))
+        time = format_time(NOW + timedelta(minutes=minutes))
+        replaced, self.cosigner = self.cosigner, generate_cosigner(f"{FEDERATION}/receipts")
+        rotation = sign_rotation(FEDERATION, replaced, self.cosigner, time)
+        if forged:
+            rotation = sign_rotation(FEDERATION, self.cosigner, self.cosigner, time)
+        event = self.federation.event(
+            f.ReceiptKeyRotated,
+            f.ReceiptKeyRotatedData,
+            "receipt-key",
+            receipt_key=self.cosigner.vkey,
+            replaces=replaced.vkey,
+            proofs=rotation.proofs,
+        )
+        self.federation.append(msgspec.structs.replace(event, time=time))
 
     def sign(self, town: Town, size: int | None = None, *, signers=None, receipt: bool = True) -> bytes:
         """Sign a checkpoint of a town, and give a receipt for it."""

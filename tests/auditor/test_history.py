@@ -172,6 +172,83 @@ class TestKeys:
         archive.write(town)
         assert fault_of(archive).position == 8
 
+    def test_a_rotation_at_another_size_than_its_checkpoint_is_not_believed(self, archive: Archive):
+        town = archive.admit(lively("131130", 1))
+        archive.sign(town)
+        town.issue()
+        old = town.rotate()
+        archive.sign(town, 7, signers=[town.log_key])  # the new key, before it is announced
+        archive.sign(town, signers=[old, town.log_key])
+        archive.write(town)
+        assert fault_of(archive).position == 7
+
+    def test_a_key_that_was_lost_is_followed_to_the_one_of_the_readmission_and_speaks_no_more(self, archive: Archive):
+        town = archive.admit(lively("131130", 1))
+        archive.sign(town)
+        archive.suspend(town, 6)
+        lost, town.log_key = town.log_key, generate_signer(town.origin)
+        archive.readmit(town, 6)
+        old = town.rotate()
+        archive.sign(town, signers=[old, town.log_key])
+        town.issue()
+        archive.sign(town)
+        archive.write(town)
+        assert findings(archive)[-1].size == 8
+        archive.notes["131130"][1] = town.note(7, signers=[lost])
+        archive.write(town)
+        assert fault_of(archive).position == 7
+
+    def test_the_federations_own_next_keys_are_followed_from_the_first_one(self, archive: Archive):
+        town = archive.admit(lively("131130", 1))
+        keys = archive.keys
+        archive.sign(archive.federation, receipt=False)
+        for _ in range(2):
+            old = archive.federation.rotate()
+            archive.sign(archive.federation, signers=[old, archive.federation.log_key], receipt=False)
+        archive.suspend(town, 6)
+        archive.sign(archive.federation, receipt=False)
+        archive.write(town)
+        own, of_town = findings(archive, keys)
+        assert (own.size, of_town.size) == (4, 6)
+        archive.suspend(town, 5)
+        archive.sign(archive.federation, signers=[old], receipt=False)
+        archive.write(town)
+        assert (fault_of(archive, keys).path, fault_of(archive, keys).position) == ("federation/checkpoints", 5)
+
+    @pytest.mark.parametrize("given", ["first", "last"])
+    def test_receipts_are_followed_from_key_to_key_whichever_is_given(self, archive: Archive, given: str):
+        town = archive.admit(lively("131130", 1))
+        first = archive.cosigner.vkey
+        archive.sign(town, 3)
+        archive.rotate_receipt_key()
+        archive.sign(town)
+        archive.write(town)
+        keys = [archive.federation.log_key.vkey, first if given == "first" else archive.cosigner.vkey]
+        found = findings(archive, keys)[-1]
+        assert (found.receipts, found.receipts_checked, found.known_as_of) == (2, True, NOW + timedelta(minutes=2))
+
+    def test_a_receipt_by_a_key_that_was_replaced_before_its_time_is_found(self, archive: Archive):
+        town = archive.admit(lively("131130", 1))
+        replaced = archive.cosigner
+        archive.sign(town, 3)
+        archive.rotate_receipt_key()
+        archive.cosigner, following = replaced, archive.cosigner
+        archive.sign(town, 4)
+        archive.sign(town)
+        archive.write(town)
+        keys = [archive.federation.log_key.vkey, following.vkey]
+        fault = fault_of(archive, keys)
+        assert (fault.code, fault.path, fault.position) == ("receipt", "131130/receipts", 6)
+        assert "was replaced before" in fault.found
+
+    def test_a_key_for_receipts_that_the_one_before_has_not_signed_for_is_found(self, archive: Archive):
+        town = archive.admit(lively("131130", 1))
+        archive.rotate_receipt_key(forged=True)
+        archive.write(town)
+        own, fault = findings(archive)
+        assert isinstance(own, Proven)
+        assert (fault.code, fault.path, fault.position) == ("receipt", "federation/checkpoint", 1)
+
     def test_what_was_signed_beyond_a_suspension_does_not_count(self, archive: Archive):
         town = archive.admit(lively("131130", 1))
         archive.suspend(town, 5)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.hub.logs import ORIGIN, FederationLog, admitted, new_key, suspended
+from tests.hub.logs import ORIGIN, FederationLog, admitted, new_key, readmitted, suspended
 from tomoni_cli.recover import FolderTail
 from tomoni_federation.hub.follower import Follower, LogError
 from tomoni_federation.hub.members import FoldError
@@ -110,6 +110,49 @@ async def test_a_checkpoint_of_another_signer_is_not_followed(tmp_path):
     follower = Follower(ORIGIN, FederationLog().verifier, log.fetch, tmp_path / "followed.json")
     with pytest.raises(LogError):
         await follower.advance()
+
+
+@pytest.mark.parametrize("meanwhile", [0, 1, 3])
+async def test_the_logs_own_next_keys_are_followed_however_many_were_missed(tmp_path, meanwhile):
+    log, key = FederationLog([admitted(A, new_key())]), new_key()
+    follower = following(log, tmp_path)
+    verifier = log.verifier
+    await follower.advance()
+    for _ in range(meanwhile + 1):
+        log.rotate()
+        log.entries.append(readmitted(A, key))
+    await follower.advance()
+    assert (follower.followed.size, follower.followed.users) == (len(log.entries), {A: (key,)})
+    again = Follower(ORIGIN, verifier, log.fetch, tmp_path / "state" / "followed.json")
+    log.entries.append(suspended(A))
+    await again.advance()
+    assert again.followed.users == {}
+
+
+@pytest.mark.parametrize("by", ["old", "new"])
+async def test_one_of_two_keys_alone_hands_nothing_over(tmp_path, by):
+    log = FederationLog([admitted(A, new_key())])
+    follower = following(log, tmp_path)
+    await follower.advance()
+    log.rotate(by=by)
+    log.entries.append(suspended(A))
+    with pytest.raises(LogError):
+        await follower.advance()
+    assert A in follower.followed.users
+
+
+async def test_a_key_that_was_replaced_signs_nothing_more(tmp_path):
+    log = FederationLog([admitted(A, new_key())])
+    follower = following(log, tmp_path)
+    await follower.advance()
+    old = log.rotate()
+    log.entries.append(readmitted(A, new_key()))
+    await follower.advance()
+    log.entries.append(suspended(A))
+    log.signer = old
+    with pytest.raises(LogError):
+        await follower.advance()
+    assert A in follower.followed.users
 
 
 async def test_a_malformed_bundle_is_not_followed(tmp_path):

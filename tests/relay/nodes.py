@@ -177,6 +177,9 @@ class Mirror:
         self.deliveries: list[RawMessage] = []
         self.time = 1_800_000_000
         self.silent = False
+        self.cosigner = RECEIPTS
+        self.headers: dict[str, str] = {}
+        """What its receipts tell of its keys."""
 
     async def run(self, hub: Hub) -> None:
         created = None
@@ -228,7 +231,7 @@ class Mirror:
         self.tree, self.provisional = tree, []
         if not self.silent:
             self.time += 1
-            receipt = Outgoing(cosign(note, RECEIPTS, self.time), {})
+            receipt = Outgoing(cosign(note, self.cosigner, self.time), dict(self.headers))
             await publish_one(connection, receipts_subject(SHIBUYA), receipt, None)
 
 

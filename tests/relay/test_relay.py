@@ -1,7 +1,9 @@
 """The relay over a real database and a real nats-server: everything arrives, in order, whatever is killed."""
 
 import asyncio
+from datetime import UTC, datetime
 
+import msgspec
 import pytest
 
 from tests.relay.nodes import FEDERATION, RECEIPTS, RelayProcess, mirroring, relaying, sizes
@@ -10,6 +12,8 @@ from tests.transport.hubs import node as connected
 from tests.transport.test_publish import stored
 from tomoni.database import create_pool
 from tomoni.processes import free_port
+from tomoni.receipt_keys import sign_rotation, to_header
+from tomoni.times import format_time
 from tomoni.tlog.cosignature import cosign, generate_cosigner
 from tomoni.tlog.note import generate_signer, read_note, sign_note
 from tomoni.transport import (
@@ -61,6 +65,32 @@ async def test_receipts_come_back_and_are_kept(hub, town):
         kept = await town.receipts()
     assert kept[-1]["time"] == mirror.time
     assert b"tomoni.example/receipts" in kept[-1]["note"]
+
+
+async def test_the_next_key_for_receipts_is_learnt_from_the_receipts_themselves(hub, town, capsys):
+    """Nobody edits the settings of a town, which name the first key."""
+    second, third = (generate_cosigner(RECEIPTS.name) for _ in range(2))
+    times = [format_time(datetime.fromtimestamp(1_800_000_000 + ahead, UTC)) for ahead in (1, 2)]
+    rotations = [
+        sign_rotation(FEDERATION, RECEIPTS, second, times[0]),
+        sign_rotation(FEDERATION, second, third, times[1]),
+    ]
+    thief = generate_cosigner(RECEIPTS.name)
+    forged = msgspec.structs.replace(rotations[0], receipt_key=thief.vkey)
+    async with mirroring(hub, town) as mirror:
+        async with relaying(town.settings(hub)):
+            await town.append(1)
+            await until(lambda: town.has_receipt(1))
+            mirror.cosigner, mirror.headers = thief, to_header([forged])
+            await town.append(1)
+            await eventually(lambda: "receipt_key_not_believed" in capsys.readouterr().out)
+            mirror.cosigner, mirror.headers = third, to_header(rotations)
+            await town.append(1)
+            await until(lambda: town.has_receipt(3))
+        async with relaying(town.settings(hub)):  # and again after a restart
+            await town.append(1)
+            await until(lambda: town.has_receipt(4))
+    assert [row["size"] for row in await town.receipts()] == [1, 3, 4]
 
 
 async def test_a_restarted_relay_goes_on_where_the_hub_is_and_publishes_nothing_twice(hub, town):

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from tomoni.events import Event
 from tomoni.events import federation as f
+from tomoni.receipt_keys import ReceiptKeys, Rotation, RotationError, rotation_of
 from tomoni.tlog.cosignature import CosignatureVerifier, parse_verifier
 from tomoni.tlog.note import ED25519
 from tomoni_auditor.archive.folder import CHECKPOINT, FEDERATION, LogFolder, logs_in
@@ -26,13 +27,20 @@ class Admissions:
     """What the federation's own log says of each jurisdiction, in order."""
 
     by_code: dict[str, list[_Admission]] = field(default_factory=dict[str, list[_Admission]])
+    receipt_keys: list[Rotation] = field(default_factory=list[Rotation])
+    """Rotations of the federation's key for receipts."""
+    receipt_key_at: int | None = None
+    """Position of the last of them."""
 
-    def hear(self, _: int, event: Event) -> None:
+    def hear(self, position: int, event: Event) -> None:
         """Take one event of that log."""
+        if isinstance(event, f.ReceiptKeyRotated):
+            self.receipt_keys.append(rotation_of(event))
+            self.receipt_key_at = position
         if isinstance(event, _Admission):
             self.by_code.setdefault(event.subject.partition("/")[2], []).append(event)
 
-    def trust_in(self, code: str, receipts: CosignatureVerifier | None) -> Trust | None:
+    def trust_in(self, code: str, receipts: ReceiptKeys | None) -> Trust | None:
         """Return whose word counts for a jurisdiction's log; None where it was never admitted."""
         admitted: list[tuple[int, list[str]]] = []
         heartbeat_keys: list[str] = []
@@ -75,11 +83,12 @@ class Keys:
         """Return the keys of the log of an origin."""
         return [text for text, key in self._texts.items() if key.key_type == ED25519 and key.name == origin]
 
-    def for_receipts(self, origin: str) -> CosignatureVerifier | None:
-        """Return the key for receipts of the federation to which the log of an origin belongs."""
-        name = f"{origin.rpartition('/')[0]}/receipts"
-        found = (key for key in self._texts.values() if isinstance(key, CosignatureVerifier) and key.name == name)
-        return next(found, None)
+    def for_receipts(self, origin: str) -> ReceiptKeys | None:
+        """Return the keys for receipts of the federation to which the log of an origin belongs; None without any."""
+        federation = origin.rpartition("/")[0]
+        of_type = (key for key in self._texts.values() if isinstance(key, CosignatureVerifier))
+        keys = ReceiptKeys(federation, [key for key in of_type if key.name == f"{federation}/receipts"])
+        return keys if len(keys) else None
 
     def trust_in(self, origin: str) -> Trust:
         """Return the trust in a log whose own keys were given, a key for heartbeats among them if there is one."""
@@ -114,6 +123,9 @@ def prove_folder(
     if isinstance(finding, HistoryFault):
         return
     receipts = keys.for_receipts(origin)
+    if (false_key := _learn(receipts, admissions)) is not None:
+        yield false_key
+        return
     for code in found[1:]:
         if codes and code not in codes:
             continue
@@ -138,6 +150,18 @@ def _prove(
         return prove_log(LogFolder(folder / code), code, origin, trust, on_event, show)
     except HistoryFaultError as error:
         return error.fault
+
+
+def _learn(receipts: ReceiptKeys | None, admissions: Admissions) -> HistoryFault | None:
+    """Take the federation's later and earlier keys for receipts; return what is wrong with one."""
+    try:
+        if receipts is not None:
+            receipts.learn(admissions.receipt_keys)
+    except RotationError as error:
+        path, position = f"{FEDERATION}/{CHECKPOINT}", admissions.receipt_key_at
+        expected = "keys for receipts, each signed for by the one before and by itself"
+        return HistoryFault(code="receipt", path=path, position=position, expected=expected, found=str(error))
+    return None
 
 
 def _never_admitted(code: str) -> HistoryFault:

@@ -3,12 +3,14 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from typing import Final
 
 import msgspec
 
 from tomoni.events import Event, EventError, decode_event
 from tomoni.events.jurisdiction import KeyRotated
+from tomoni.receipt_keys import ReceiptKeys
 from tomoni.tlog.checkpoint import Checkpoint
 from tomoni.tlog.cosignature import CosignatureVerifier, open_cosigned
 from tomoni.tlog.keys import NoteError
@@ -36,8 +38,8 @@ class Trust:
     admitted: Sequence[tuple[int, Sequence[str]]]
     """Log keys, with the size from which they count, in the order of the admissions."""
     heartbeat_keys: Sequence[str] = ()
-    receipts: CosignatureVerifier | None = None
-    """The federation's key for receipts; without it their times are not checked."""
+    receipts: ReceiptKeys | None = None
+    """The federation's keys for receipts; without one their times are not checked."""
     ends_at: int | None = None
     """The size from which on nothing counts: the log is suspended."""
 
@@ -208,20 +210,22 @@ class _Walk:
                 word.kind, word.number, word.size, "the bytes of the checkpoint of this size", "others before its end"
             )
         if word.kind == RECEIPTS and self._trust.receipts is not None:
-            self.known_as_of = self._cosigned(word, [self._trust.receipts], "the federation's key for receipts")
+            keys, whose = self._trust.receipts, "the federation's key for receipts of its time"
+            self.known_as_of = self._cosigned(word, [keys.open], whose)
         elif word.kind == HEARTBEAT:
             self._settle_heartbeat(word)
 
     def _settle_heartbeat(self, word: Word) -> None:
         if self._trust.heartbeat_keys:
-            verifiers = [CosignatureVerifier.parse(key) for key in self._trust.heartbeat_keys]
-            self.heard_at = self._cosigned(word, verifiers, "the heartbeat key of its admission")
+            verifiers = [CosignatureVerifier.parse(key) for key in reversed(self._trust.heartbeat_keys)]
+            opening = [partial(open_cosigned, verifier=verifier) for verifier in verifiers]
+            self.heard_at = self._cosigned(word, opening, "the heartbeat key of its admission")
 
-    def _cosigned(self, word: Word, verifiers: Sequence[CosignatureVerifier], whose: str) -> datetime:
+    def _cosigned(self, word: Word, opening: Sequence[Callable[[bytes], int]], whose: str) -> datetime:
         wrong: Exception | None = None
-        for verifier in reversed(verifiers):
+        for opened in opening:
             try:
-                return datetime.fromtimestamp(open_cosigned(word.note, verifier), UTC)
+                return datetime.fromtimestamp(opened(word.note), UTC)
             except (NoteError, ValueError, OverflowError, OSError) as error:
                 wrong = error
         expected = f"a cosignature by {whose}"

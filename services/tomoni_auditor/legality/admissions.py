@@ -41,6 +41,19 @@ def jurisdiction_of(federation: str) -> Rule:
     return jurisdiction
 
 
+class ReceiptKey(State, kw_only=True):
+    """The key for receipts so far."""
+
+    receipt_key: str
+
+
+def receipt_key(state: State, step: Step) -> State:
+    """Return the key for receipts after a step: each replaces the one before. Whether both signed is seen elsewhere."""
+    if isinstance(state, ReceiptKey) and step.data.replaces != state.receipt_key:
+        raise NotLegalError("the key for receipts that is replaced is the one before")
+    return ReceiptKey(receipt_key=step.data.receipt_key)
+
+
 def network(state: State, step: Step) -> State:
     """Return a network after a step: chartered once and first."""
     if (step.cls is f.NetworkChartered) != (state.version == 0):
@@ -49,6 +62,8 @@ def network(state: State, step: Step) -> State:
 
 
 _CHANGES: Final[dict[type[Any] | None, tuple[tuple[str, ...], _State | None]]] = {
+    f.JurisdictionTransportKeyAccepted: (("open",), "open"),
+    f.JurisdictionTransportKeyRetired: (("open",), "open"),
     f.JurisdictionSuspended: (("open", "suspended"), "suspended"),
     f.JurisdictionQuarantined: (("open", "suspended"), "quarantined"),
     f.JurisdictionReadmitted: (("suspended", "quarantined"), "open"),
@@ -62,8 +77,6 @@ def _require_possession(
 ) -> None:
     request = AdmissionRequest(
         code=code,
-    f.JurisdictionTransportKeyAccepted: (("open",), "open"),
-    f.JurisdictionTransportKeyRetired: (("open",), "open"),
         log_key=data.log_key,
         heartbeat_key=data.heartbeat_key,
         transport_key=data.transport_key,

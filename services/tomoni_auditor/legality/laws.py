@@ -42,6 +42,7 @@ _OF_THE_FEDERATION: Final = {
     f.NetworkChartered: "network",
     f.NetworkAmended: "network",
     f.NetworkMemberAccepted: "network",
+    f.ReceiptKeyRotated: "receipt-key",
     j.KeyRotated: "key",
 }
 
@@ -54,6 +55,7 @@ def law_of(origin: str) -> Law:
         nouns = {
             "jurisdiction": Noun(_is_code, admissions.jurisdiction_of(federation)),
             "network": Noun(_SLUG.fullmatch, admissions.network),
+            "receipt-key": Noun(_is_nothing, admissions.receipt_key),
             "key": key,
         }
         return Law(_OF_THE_FEDERATION, nouns)

@@ -9,21 +9,29 @@ gets its own log back from here (`tomoni federation restore`).
 """
 
 import base64
-from collections.abc import Awaitable, Callable, Mapping
+import io
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
 
 import msgspec
 
-from tomoni.tlog.checkpoint import Checkpoint, open_checkpoint
+from tomoni.events import decode_event
+from tomoni.events.jurisdiction import KeyRotated
+from tomoni.tlog.checkpoint import Checkpoint, open_checkpoint, parse_checkpoint
 from tomoni.tlog.keys import NoteError
 from tomoni.tlog.merkle import CompactRange, leaf_hash
-from tomoni.tlog.note import Verifier
+from tomoni.tlog.note import Verifier, read_note
+from tomoni.tlog.notes import read_notes
+from tomoni.tlog.succession import Key, keys_for
 from tomoni.tlog.tiles import TILE_WIDTH, decode_bundle, entries_path
 from tomoni_federation.hub.files import write_atomically
 from tomoni_federation.hub.members import Users, apply_entry
 
 Fetch = Callable[[str], Awaitable[bytes]]
-"""Return what a log serves under a path (`checkpoint`, `tile/entries/000`); raise OSError where it cannot be had."""
+"""Return what a log serves under a path (`checkpoint`, `checkpoints?after=…`, `tile/entries/000`).
+
+Raises OSError where it cannot be had.
+"""
 
 
 class LogError(Exception):
@@ -36,6 +44,8 @@ class Followed(msgspec.Struct, frozen=True, kw_only=True):
     size: int = 0
     range: str = ""
     users: dict[str, tuple[str, ...]] = {}
+    keys: tuple[Key, ...] = ()
+    """The keys that the log was rotated to."""
 
     def tree(self) -> CompactRange:
         """Return the compact range of the followed size."""
@@ -60,27 +70,67 @@ class Follower:
         Raises LogError or FoldError where the log must not be followed further, OSError where it cannot be fetched.
         Nothing is taken of a checkpoint that does not hold as a whole.
         """
-        before = self.followed
+        users = self.followed.users
         note = await self._fetch("checkpoint")
-        checkpoint = self._open(note)
+        while not self._is_signed(note):
+            await self._follow(await self._hand_over())
+        await self._follow(note)
+        return self.followed.users != users
+
+    async def _hand_over(self) -> bytes:
+        """Return the last of the next checkpoints that a known key has signed: it may hand over to one unknown yet."""
+        page = await self._fetch(f"checkpoints?after={self.followed.size}")
+        try:
+            signed = [note for note in read_notes(io.BytesIO(page)) if self._is_signed(note)]
+        except NoteError as error:
+            raise LogError("the checkpoints of the federation's log cannot be read") from error
+        if not signed:
+            raise LogError("the federation's checkpoint does not verify")
+        return signed[-1]
+
+    async def _follow(self, note: bytes) -> None:
+        """Follow the log to a checkpoint that a known key has signed."""
+        before = self.followed
+        checkpoint = self._open(note, self._keys(before.keys))
         if checkpoint.size < before.size:
             raise LogError("the federation's log is shorter than it was")
-        tree, users = before.tree(), before.users
+        tree, users, keys = before.tree(), before.users, before.keys
         files: dict[str, bytes] = {}
         while tree.size < checkpoint.size:
             for entry in await self._entries(tree.size, checkpoint.size, files):
                 tree.append(leaf_hash(entry))
                 users = apply_entry(users, entry, self._origin)
+                keys = (*keys, *self._announced(entry, tree.size, keys))
         if tree.root() != checkpoint.root:
             raise LogError("the federation's log is not the one of its checkpoint")
+        for key in keys[len(before.keys) :]:
+            self._open(note, [key])  # each next key speaks for itself, beside the one before
         if tree.size != before.size:
             self._keep_copy(files, note)
-            self._keep(tree, users)
-        return dict(users) != before.users
+            self._keep(tree, users, keys)
 
-    def _open(self, note: bytes) -> Checkpoint:
+    def _announced(self, entry: bytes, size: int, known: Sequence[Key]) -> list[Key]:
+        """Return the key that a proven entry names as the next one, valid from a size on."""
+        event = decode_event(entry)
+        if not isinstance(event, KeyRotated) or event.data.log_key in {key.log_key for key in self._keys(known)}:
+            return []
+        return [Key(size, event.data.log_key)]
+
+    def _keys(self, rotated: Sequence[Key]) -> list[Key]:
+        return [Key(0, self._verifier.vkey), *rotated]
+
+    def _is_signed(self, note: bytes) -> bool:
         try:
-            return open_checkpoint(note, self._origin, [self._verifier])
+            self._open(note, self._keys(self.followed.keys))
+        except LogError:
+            return False
+        return True
+
+    def _open(self, note: bytes, keys: Sequence[Key]) -> Checkpoint:
+        try:
+            size = parse_checkpoint(read_note(note).text).size
+            verifiers = [Verifier.parse(key.log_key) for key in keys_for(keys, size)]
+            return open_checkpoint(note, self._origin, verifiers)
         except NoteError as error:
             raise LogError("the federation's checkpoint does not verify") from error
 
@@ -108,8 +158,9 @@ class Follower:
                 if file != self._copy / path:
                     file.unlink()
 
-    def _keep(self, tree: CompactRange, users: Users) -> None:
-        followed = Followed(size=tree.size, range=base64.b64encode(tree.to_bytes()).decode(), users=dict(users))
+    def _keep(self, tree: CompactRange, users: Users, keys: tuple[Key, ...]) -> None:
+        of_tree = base64.b64encode(tree.to_bytes()).decode()
+        followed = Followed(size=tree.size, range=of_tree, users=dict(users), keys=keys)
         write_atomically(self._file, msgspec.json.encode(followed))
         self.followed = followed
 

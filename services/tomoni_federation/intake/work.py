@@ -4,7 +4,8 @@ Each loop outlives the hub and the database: what broke is tried again after a s
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from types import MappingProxyType
 from typing import Final
 
 import asyncpg
@@ -45,10 +46,13 @@ FAILING = Gauge("tomoni_federation_loop_failing", "1 while a loop cannot do its 
 class Receipts:
     """Sends receipts to the hub, the newest of each log, until it has them."""
 
-    def __init__(self, pool: Pool, connection: Connection, nothing: Callable[[str], bytes]) -> None:
+    def __init__(
+        self, pool: Pool, connection: Connection, nothing: Callable[[str], bytes], headers: Mapping[str, str]
+    ) -> None:
         self._pool = pool
         self._connection = connection
         self._nothing = nothing
+        self._headers = headers
         self._waiting: dict[str, bytes] = {}
         self._told = asyncio.Event()
 
@@ -79,7 +83,9 @@ class Receipts:
         try:
             while self._waiting:
                 code, note = next(iter(self._waiting.items()))
-                outcome = await publish_one(self._connection, receipts_subject(code), Outgoing(note, {}), None)
+                outcome = await publish_one(
+                    self._connection, receipts_subject(code), Outgoing(note, dict(self._headers)), None
+                )
                 if not isinstance(outcome, Committed):
                     raise TransportError("the hub did not store a receipt")
                 if self._waiting.get(code) == note:
@@ -91,17 +97,23 @@ class Receipts:
 
 
 class Work:
-    """Everything that runs beside the answers."""
+    """Everything that runs beside the answers; `receipt_headers` tell which keys receipts may be signed by."""
 
-    def __init__(
-        self, pool: Pool, connection: Connection, receiver: Receiver, projector: Projector, office: Office
+    def __init__(  # the parts that it joins
+        self,
+        pool: Pool,
+        connection: Connection,
+        receiver: Receiver,
+        projector: Projector,
+        office: Office,
+        receipt_headers: Mapping[str, str] = MappingProxyType({}),
     ) -> None:
         self._pool = pool
         self._connection = connection
         self._receiver = receiver
         self._projector = projector
         self._office = office
-        self._receipts = Receipts(pool, connection, receiver.nothing)
+        self._receipts = Receipts(pool, connection, receiver.nothing, receipt_headers)
         self._evidence = asyncio.Event()
 
     async def run(self) -> None:

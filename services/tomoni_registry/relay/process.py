@@ -18,6 +18,7 @@ from tomoni.eventlog.connections import AWAY
 from tomoni.eventlog.wakeup import CHECKPOINTS, Wakeup
 from tomoni.health import health_routes
 from tomoni.problems import exception_handlers
+from tomoni.receipt_keys import ReceiptKeys
 from tomoni.server import serve
 from tomoni.service import refuse_open_http
 from tomoni.transport import (
@@ -52,7 +53,8 @@ class Relay:
         self._pool = pool
         self._connection = connection
         self._source = Source(pool, f"{settings.federation}/{settings.code}")
-        self._receipts = Receipts(pool, self._source, settings.code, receipt_verifier(settings))
+        keys = ReceiptKeys(settings.federation, [receipt_verifier(settings)])
+        self._receipts = Receipts(pool, self._source, settings.code, keys)
         self._receipt = NOTHING_YET
         self.publisher = Publisher(self._source, connection, settings.code, lambda: self._receipt)
         self._lag = Lag(settings.lag_seconds)

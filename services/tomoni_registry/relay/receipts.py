@@ -7,8 +7,8 @@ import structlog
 from prometheus_client import Counter, Gauge
 
 from tomoni.database import Pool
+from tomoni.receipt_keys import HEADER, ReceiptKeys, RotationError, from_header
 from tomoni.tlog.checkpoint import parse_checkpoint
-from tomoni.tlog.cosignature import CosignatureVerifier, open_cosigned
 from tomoni.tlog.keys import NoteError
 from tomoni.tlog.note import read_note
 from tomoni.transport import Connection, last_message, receipts_subject
@@ -49,11 +49,12 @@ class ReceiptRefusedError(Exception):
 class Receipts:
     """The receipts of one node."""
 
-    def __init__(self, pool: Pool, source: Source, code: str, verifier: CosignatureVerifier) -> None:
+    def __init__(self, pool: Pool, source: Source, code: str, keys: ReceiptKeys) -> None:
+        """Take receipts by some keys of the federation, and by those that follow on them as the receipts tell."""
         self._pool = pool
         self._source = source
         self._subject = receipts_subject(code)
-        self._verifier = verifier
+        self._keys = keys
         self._seen = b""
         self._newest: Receipt | None = None
 
@@ -74,9 +75,18 @@ class Receipts:
         if found is None:
             return await self.latest()
         if found.data != self._seen:
+            self._learn(found.headers.get(HEADER))
             self._newest = await self._take(found.data)
             self._seen = found.data
         return self._newest or await self.latest()
+
+    def _learn(self, header: str | None) -> None:
+        """Take the federation's next keys for receipts, as far as a known one has signed for them."""
+        try:
+            self._keys.learn(from_header(header) if header else ())
+        except RotationError:
+            REFUSED_RECEIPTS.labels("rotation").inc()
+            log.error("receipt_key_not_believed", reason_code="rotation")
 
     async def _take(self, note: bytes) -> Receipt | None:
         """Keep a receipt from the hub and return it; None where it is not believed."""
@@ -91,7 +101,7 @@ class Receipts:
     async def keep(self, note: bytes) -> Receipt:
         """Keep a receipt and return it; raise ReceiptRefusedError where it is not believed."""
         try:
-            time = open_cosigned(note, self._verifier)
+            time = self._keys.open(note)
             text = read_note(note).text
             size = parse_checkpoint(text).size
         except NoteError as error:

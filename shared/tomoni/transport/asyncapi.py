@@ -5,6 +5,7 @@ from typing import Final, get_args
 import msgspec
 
 from tomoni.events import MAX_ENTRY_BYTES, JurisdictionEvent
+from tomoni.receipt_keys import HEADER as RECEIPT_KEYS_HEADER
 from tomoni.transport.subjects import (
     EVENTS,
     HEARTBEATS,
@@ -24,6 +25,18 @@ _CODE: Final = "{code}"
 _NOTE: Final[Json] = {
     "type": "string",
     "description": "A signed note (C2SP signed-note): origin, size and root hash a line each, blank line, signatures.",
+}
+_RECEIPT_HEADERS: Final[Json] = {
+    "type": "object",
+    "properties": {
+        RECEIPT_KEYS_HEADER: {
+            "type": "string",
+            "description": (
+                "Once the key for receipts was rotated: every rotation, oldest first, as a JSON array of objects with "
+                "`receipt_key`, `replaces`, `time` and `proofs`, the signatures of both keys."
+            ),
+        }
+    },
 }
 _EXAMPLE_NOTE: Final = (
     "tomoni.example/131130\n5\nb/ZHoLSn+dYqWTAXNF6LUvx2toDGrHywhB+m+y+SHU4=\n\n— tomoni.example/131130 <base64>\n"
@@ -126,7 +139,9 @@ def _messages(types: list[Json]) -> Json:
         },
         "checkpoint": _note("A signed checkpoint of the log.", _headers(Kind.CHECKPOINT, "The checkpoint's size.")),
         "heartbeat": _note(f"The checkpoint of the committed head {cosigned} by the node's heartbeat key.", None),
-        "receipt": _note(f"A proven checkpoint {cosigned} by the federation: proven and kept at that time.", None),
+        "receipt": _note(
+            f"A proven checkpoint {cosigned} by the federation: proven and kept at that time.", _RECEIPT_HEADERS
+        ),
     }
 
 
