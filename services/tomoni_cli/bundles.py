@@ -18,6 +18,7 @@ from tomoni.database import Pool
 from tomoni.eventlog import EventLogError, Sequencer
 from tomoni.secret_files import SecretFileError, written_secretly
 from tomoni.service import open_pool
+from tomoni.receipt_keys import ReceiptKeys
 from tomoni.settings import SettingsError
 from tomoni.tlog.note import MAX_NOTE_SIZE
 from tomoni_cli.asking import print_json
@@ -98,7 +99,8 @@ async def _keep(loaded: RelaySettings, note: bytes) -> Receipt:
     pool = await open_pool(loaded.database)
     try:
         source = Source(pool, f"{loaded.federation}/{loaded.code}")
-        return await Receipts(pool, source, loaded.code, receipt_verifier(loaded)).keep(note)
+        keys = ReceiptKeys(loaded.federation, [receipt_verifier(loaded)])
+        return await Receipts(pool, source, loaded.code, keys).keep(note)
     finally:
         await pool.close()
 

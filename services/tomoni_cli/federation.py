@@ -100,6 +100,14 @@ def migrate(*, config: Config, database: Owner) -> None:
 app.command("tomoni_cli.rebuild:rebuild", name="rebuild", help="Make the read model anew, beside the one that serves.")
 app.command("tomoni_cli.bundles:import_bundle", name="import", help="Take in a bundle that a town has carried here.")
 app.command("tomoni_cli.bundles:give_receipt", name="receipt", help="Write a town's newest receipt into a file.")
+for _name, _help in (
+    ("suspend_key", "Suspend a town whose key is lost or stolen, from a proven size on."),
+    ("affected", "List the documents about which a town's log said something that counts no more."),
+    ("readmit", "Let a suspended or quarantined town go on from a proven size, with new keys."),
+    ("accept_transport_key", "Let a town connect to the hub with its next key too."),
+    ("retire_transport_key", "Refuse the transport key of a town that was replaced."),
+):
+    app.command(f"tomoni_cli.admissions:{_name}", name=_name.replace("_", "-"), help=_help)
 
 
 @app.command
@@ -138,14 +146,6 @@ def rotate_statement_key(*, config: Config) -> None:
     console.print("Start the service again, and back up the folder of keys.")
 
 
-@app.command(name="verify-mirror")
-def verify(*, config: Config, json: Annotated[bool, Parameter(negative=())] = False) -> None:
-    """Compute every mirrored log anew from its bytes and compare it with what its own key has signed.
-
-    Ends with status 1 where something is wrong, naming the log and the position.
-    """
-    findings = asyncio.run(_verify(load_settings(config)))
-    faults = [finding for finding in findings if isinstance(finding, Fault)]
 @app.command(name="rotate-log-key")
 def rotate_own_log_key(*, config: Config) -> None:
     """Go on with a new key for the federation's own log, while the service runs; hubs and auditors follow."""
@@ -172,6 +172,14 @@ async def _with_pool(loaded: FederationSettings, do: Callable[[FederationSetting
         await pool.close()
 
 
+@app.command(name="verify-mirror")
+def verify(*, config: Config, json: Annotated[bool, Parameter(negative=())] = False) -> None:
+    """Compute every mirrored log anew from its bytes and compare it with what its own key has signed.
+
+    Ends with status 1 where something is wrong, naming the log and the position.
+    """
+    findings = asyncio.run(_verify(load_settings(config)))
+    faults = [finding for finding in findings if isinstance(finding, Fault)]
     if json:
         sys.stdout.write(msgspec.json.encode([_row(finding) for finding in findings]).decode() + "\n")
     else:
