@@ -16,9 +16,9 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from tomoni import logging, settings
 from tomoni.database import Pool
 from tomoni.eventlog import EventLogError, Sequencer
+from tomoni.receipt_keys import ReceiptKeys
 from tomoni.secret_files import SecretFileError, written_secretly
 from tomoni.service import open_pool
-from tomoni.receipt_keys import ReceiptKeys
 from tomoni.settings import SettingsError
 from tomoni.tlog.note import MAX_NOTE_SIZE
 from tomoni_cli.asking import print_json
