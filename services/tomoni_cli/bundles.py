@@ -9,6 +9,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Final, NoReturn
 
+import asyncpg
 from cyclopts import Parameter
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
@@ -16,6 +17,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from tomoni import logging, settings
 from tomoni.database import Pool
 from tomoni.eventlog import EventLogError, Sequencer
+from tomoni.eventlog.connections import AWAY
 from tomoni.receipt_keys import ReceiptKeys
 from tomoni.secret_files import SecretFileError, written_secretly
 from tomoni.service import open_pool
@@ -129,8 +131,13 @@ def import_bundle(
         _write_receipt(written, note)
     except BundleRefusedError as refused:
         _refuse(str(refused))
-    except OSError as error:
-        raise SettingsError(f"{error.filename or file} cannot be used: {error.strerror or error}") from error
+    except (*AWAY, asyncpg.PostgresError, EventLogError) as error:
+        if isinstance(error, OSError) and error.filename is not None:
+            raise SettingsError(f"{error.filename} cannot be used: {error.strerror}") from error
+        _refuse(
+            f"broken off by {type(error).__name__}: look at the stick and at the database, and run this again; "
+            "it goes on where it was"
+        )
     if json:
         told = {"code": taken.code, "before": taken.before, "proven": taken.proven, "size": taken.size}
         print_json({**told, "fresh_as_of": taken.fresh_as_of, "receipt": str(written)})

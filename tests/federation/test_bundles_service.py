@@ -80,7 +80,7 @@ async def test_an_import_killed_again_and_again_beside_the_wire_ends_whole_and_t
     await scene.require_everything_once()
 
 
-async def test_a_bundle_that_is_refused_ends_with_status_1_and_says_why_and_needs_no_service(
+async def test_what_is_refused_or_broken_off_ends_with_status_1_and_says_why_and_goes_on_without_a_service(
     federation, database, tmp_path
 ):
     town = Town(SHIBUYA)
@@ -96,6 +96,13 @@ async def test_a_bundle_that_is_refused_ends_with_status_1_and_says_why_and_need
     assert (status, out) == (1, "")
     assert "no whole and unaltered bundle" in errors
     carry(town, file)
+    read_only = f'ALTER DATABASE "{database.name}" SET default_transaction_read_only = '
+    await federation.as_owner(f"{read_only} on")
+    status, out, errors = await called(settings, "import", str(file))
+    assert (status, out) == (1, "")
+    assert "broken off by ReadOnlySQLTransactionError" in errors
+    assert "Traceback" not in errors
+    await federation.as_owner(f"BEGIN READ WRITE; {read_only} off; COMMIT")
     status, out, errors = await called(settings, "import", str(file), "--receipt", str(tmp_path / "r"))
     assert (status, errors) == (0, "")
     assert "1 entries of 131130 are new; 1 are proven." in out

@@ -1,6 +1,8 @@
 """The form of bundles: read back as written, flat in memory, and never with a bit that is not the writer's."""
 
 import re
+from datetime import timedelta
+from hashlib import sha256
 from io import BytesIO
 
 import pytest
@@ -8,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.bundles import carry
-from tests.federation.towns import Town
+from tests.federation.towns import NOW, Town
 from tomoni.bundle import MAX_BYTES, MAX_PORTION, BundleError, BundleReader, BundleWriter
 from tomoni.tlog.checkpoint import open_checkpoint, sign_checkpoint
 from tomoni.tlog.keys import NoteError
@@ -98,6 +100,14 @@ def test_every_bit_that_is_flipped_is_found_and_the_message_names_where(data):
             if position is not None:
                 assert found.value.position == position
                 assert f"position {position} of the log" in str(found.value)
+
+
+def test_who_alters_a_section_and_its_hash_too_is_found_at_the_end(data, town):
+    offset, _, end, _, size = next(one for one in sections(data) if one[3] == "heartbeat")
+    other = town.heartbeat(NOW + timedelta(days=1)).data
+    line = f"heartbeat {size} {len(other)} {sha256(other).hexdigest()}\n".encode()
+    with pytest.raises(BundleError, match="signed over other bytes"):
+        read(data[:offset] + line + other + data[end:])
 
 
 @given(st.data())
