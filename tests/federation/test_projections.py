@@ -16,7 +16,7 @@ from tomoni.events import federation as f
 from tomoni.events import jurisdiction as j
 from tomoni.events.canonical import encode
 from tomoni.history.fold import _HANDLERS, Prior, decode, fold, needs
-from tomoni.tlog.note import generate_signer
+from tomoni.tlog.note import Signer, generate_signer
 from tomoni_federation.projections import sql
 from tomoni_federation.projections.digest import digest
 from tomoni_federation.projections.project import Behind, Projector, share
@@ -101,8 +101,9 @@ async def forget(federation, *towns):
         await federation.pool.execute("UPDATE projection.cursor SET position = 0 WHERE log = $1", town.code)
 
 
-def history(town: Town, steps) -> None:
-    certificates = []
+def history(town: Town, steps) -> dict[int, list[Signer]]:
+    """Append what happens in a town, and return who signs at which size: both keys over a rotation."""
+    certificates, signers = [], {0: [town.log_key]}
     for step in steps:
         match step:
             case "issue":
@@ -114,11 +115,13 @@ def history(town: Town, steps) -> None:
             case "declare":
                 town.declare("271004")
             case "rotate":
-                town.append(town.event(j.KeyRotated, j.KeyRotatedData, "key", log_key=town.log_key.vkey))
+                old = town.rotate()
+                signers |= {town.size: [old, town.log_key], town.size + 1: [town.log_key]}
             case "unknown":
                 town.append(unknown_event(town, f"certificate/{uuid.uuid4()}"))
             case _:
                 pass
+    return signers
 
 
 STEPS = st.lists(st.sampled_from(["issue", "reissue", "revoke", "declare", "rotate", "unknown"]), max_size=8)
@@ -128,14 +131,16 @@ STEPS = st.lists(st.sampled_from(["issue", "reissue", "revoke", "declare", "rota
 @given(histories=st.lists(STEPS, min_size=2, max_size=3), data=st.data())
 async def test_any_interleaving_of_logs_gives_the_same_rows(federation, histories, data):
     towns = [Town(f"{uuid.uuid4().int % 10**6:06d}") for _ in histories]
-    for town, steps in zip(towns, histories, strict=True):
-        history(town, steps)
+    await federation.admit(*towns)
+    signers = {town.code: history(town, steps) for town, steps in zip(towns, histories, strict=True)}
     turns = data.draw(st.permutations([town for town in towns for _ in town.entries]))
     cuts = data.draw(st.lists(st.integers(1, 5), min_size=1, max_size=8))
-    await federation.admit(*towns)
     sent, pending = dict.fromkeys([town.code for town in towns], 0), []
     for number, town in enumerate(turns):
-        pending += town.messages(sent[town.code], sent[town.code] + 1)
+        position = sent[town.code]
+        signing = signers[town.code]
+        by = signing[max(size for size in signing if size <= position + 1)]
+        pending += [town.entry_message(position), town.checkpoint_message(position + 1, signers=by)]
         sent[town.code] += 1
         if number % cuts[number % len(cuts)] == 0:
             await federation.take(*pending)

@@ -138,9 +138,9 @@ UPDATE projection.cursor c SET position = n.position, halted = n.halted, unknown
     missing_unknown = c.missing_unknown OR n.missing_unknown,
     fresh_as_of = greatest(c.fresh_as_of, (
         SELECT max(h.as_of) FROM mirror.heartbeat h WHERE h.log = c.log AND h.proven AND h.size <= n.position),
-        CASE WHEN c.fresh_as_of IS NULL THEN (
-            SELECT f.as_of FROM mirror.log l JOIN mirror.first_heartbeat f ON f.log = l.log AND f.size <= l.proven_size
-            WHERE l.log = c.log AND l.proven_size = n.position ORDER BY f.size DESC LIMIT 1) END)
+        CASE WHEN c.fresh_as_of IS NULL AND n.position = (SELECT proven_size FROM mirror.log WHERE log = c.log) THEN (
+            SELECT as_of FROM mirror.first_heartbeat
+            WHERE log = c.log AND size <= n.position ORDER BY size DESC LIMIT 1) END)
 FROM unnest($1::text[], $2::int[], $3::text[], $4::bigint[], $5::text[], $6::boolean[], $7::boolean[])
     AS n (projection, version, log, position, halted, unknown, missing_unknown)
 WHERE c.projection = n.projection AND c.version = n.version AND c.log = n.log
