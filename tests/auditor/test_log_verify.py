@@ -254,5 +254,12 @@ class TestUnreadable:
         assert verify(server.url, "--token-file", token_file(tmp_path, text)).status == 2
         assert server.asked == {}
 
+    def test_a_token_file_that_others_can_read_is_refused(self, server: LogServer, verify, tmp_path: Path) -> None:
+        file = token_file(tmp_path)
+        Path(file).chmod(0o644)
+        outcome = verify(server.url, "--token-file", file)
+        assert outcome.status == 2
+        assert "readable by others" in outcome.err
+
     def test_a_token_file_that_is_not_there(self, server: LogServer, verify, tmp_path: Path) -> None:
         assert verify(server.url, "--token-file", str(tmp_path / "none")).status == 2

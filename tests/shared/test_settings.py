@@ -59,6 +59,15 @@ def test_what_is_wrong_is_named(tmp_path: Path, text: str, environment: dict[str
         load(Example, _write(tmp_path, text), environment=environment)
 
 
+def test_a_file_with_a_password_that_others_can_read_is_refused(tmp_path: Path) -> None:
+    file = _write(tmp_path, "[http]\nport = 1")
+    file.chmod(0o640)
+    with pytest.raises(SettingsError, match="readable by others"):
+        load(Example, file, private=True)
+    file.chmod(0o600)
+    load(Example, file, private=True)
+
+
 def test_a_missing_file_is_told(tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match="cannot be read"):
         load(Example, tmp_path / "none.toml")
