@@ -29,8 +29,9 @@ from tomoni_federation.admissions.office import Office
 from tomoni_federation.bundles.taking import BundleRefusedError, Taken, Taker
 from tomoni_federation.intake import sql
 from tomoni_federation.intake.receive import Receiver
+from tomoni_federation.own_keys.receipt_key import open_cosigner, read_rotations
 from tomoni_federation.projections.project import Projector
-from tomoni_federation.settings import FederationSettings, load_keys
+from tomoni_federation.settings import FederationSettings
 from tomoni_federation.settings import load_settings as load_federation
 from tomoni_registry.bundles.export import Exported
 from tomoni_registry.bundles.export import export_bundle as write_bundle
@@ -150,9 +151,8 @@ def import_bundle(
 async def _import(
     loaded: FederationSettings, file: Path, on_progress: Callable[[int, int], None]
 ) -> tuple[Taken, bytes]:
-    keys = load_keys(loaded)
     async with _pool(loaded) as pool, Sequencer(pool) as sequencer:
-        receiver = Receiver(pool, loaded.federation, keys.receipts)
+        receiver = Receiver(pool, loaded.federation, open_cosigner(loaded, await read_rotations(pool)))
         office = Office(pool, sequencer, loaded.federation)
         taker = Taker(pool, loaded.federation, receiver, Projector(pool, loaded.federation), office)
         taken = await taker.take(file, on_progress)

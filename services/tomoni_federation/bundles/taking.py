@@ -18,6 +18,7 @@ import msgspec
 
 from tomoni.bundle import BundleError, BundleReader, Portion
 from tomoni.database import Pool
+from tomoni.history.keys import verifier_of
 from tomoni.tlog.keys import NoteError
 from tomoni.tlog.merkle import CompactRange, consistency_proof
 from tomoni.tlog.note import open_note
@@ -26,7 +27,6 @@ from tomoni.transport.consume import RawMessage
 from tomoni.transport.subjects import Kind
 from tomoni_federation.admissions.office import Office
 from tomoni_federation.intake.receive import Branch, Receiver
-from tomoni_federation.mirror.keys import verifier_of
 from tomoni_federation.mirror.tree import hashes_beyond
 from tomoni_federation.projections.project import Projector
 from tomoni_federation.projections.sql import PROJECTION, VERSION

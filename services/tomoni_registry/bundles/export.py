@@ -13,11 +13,11 @@ from tomoni.bundle import BundleError, BundleWriter
 from tomoni.database import Pool
 from tomoni.eventlog import EventReader
 from tomoni.eventlog.errors import CorruptLog
+from tomoni.eventlog.key_files import LogKeyFiles
 from tomoni.secret_files import written_secretly
 from tomoni.service import open_pool
 from tomoni.settings import SettingsError
 from tomoni.tlog.merkle import CompactRange
-from tomoni_registry.keys.log_keys import LogKeyFiles
 from tomoni_registry.relay.source import Progress, Source
 from tomoni_registry.settings import RegistrySettings
 
