@@ -4,11 +4,14 @@ import asyncio
 import os
 import shutil
 import time
+import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import asyncpg
+import httpx
+import msgspec
 import pytest
 
 from tomoni import times
@@ -198,3 +201,49 @@ def test_a_federation_that_lost_its_database_comes_back_equal(folder: Path, hub_
 
 def own_log(system: System) -> str:
     return system.run_sql("federation", "SELECT encode(data, 'hex') FROM log.entry ORDER BY position")
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+def test_a_hub_from_an_old_snapshot_and_ten_thousand_entries_of_a_node_cut_off_for_long(folder: Path) -> None:
+    """The hub's disk goes back to a snapshot while a node writes on without it; then both are there again."""
+    with town(folder) as shibuya:
+        system, streams = shibuya.system, folder / "hub" / "state" / "js"
+        revoked, handle = shibuya.issue(3)
+        shibuya.require_proven()
+        system.hub.stop()
+        shutil.copytree(streams, folder / "snapshot")
+        system.hub.start()
+        system.hub.wait_ready()
+        shibuya.issue(3)
+        shibuya.require_proven()
+        system.hub.stop()
+        shutil.rmtree(streams)
+        shutil.move(folder / "snapshot", streams)
+        shibuya.revoke(revoked)
+        asyncio.run(issue_many(shibuya, 10_000))
+        assert shibuya.status(handle) in {"valid", "unknown"}  # nothing is proven of its end yet
+        system.hub.start()
+        system.hub.wait_ready()
+        shibuya.require_proven()
+        until(lambda: shibuya.status(handle) == "not-valid", "the end is known")
+        assert len(shibuya.entries()) == 10_008
+        assert system.verify_mirror() == (0, "")
+
+
+async def issue_many(shibuya: Town, count: int) -> None:
+    """Issue certificates by many clients at once."""
+    headers = {
+        "Authorization": f"Bearer {shibuya.system.node_token(SHIBUYA, 'clerk')}",
+        "Content-Type": "application/json",
+    }
+    body, left = msgspec.json.encode(people.shibuya_couple(shibuya.today)), iter(range(count))
+
+    async def client(http: httpx.AsyncClient) -> None:
+        for _ in left:
+            answer = await http.post("/v1/certificates", content=body, headers={"Idempotency-Key": str(uuid.uuid4())})
+            assert answer.status_code == 201, answer.text
+
+    url = shibuya.system.node(SHIBUYA).url
+    async with httpx.AsyncClient(base_url=url, headers=headers, timeout=60, trust_env=False) as http:
+        await asyncio.gather(*(client(http) for _ in range(32)))
