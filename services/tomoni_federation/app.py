@@ -36,7 +36,9 @@ from tomoni_federation.intake.work import Work
 from tomoni_federation.interface import MAX_BODY_BYTES, Answering
 from tomoni_federation.limits import LookupLimit
 from tomoni_federation.mirror.api import mirror_routes
+from tomoni_federation.mirror.damages import damage_routes
 from tomoni_federation.mirror.health import require_proof
+from tomoni_federation.mirror.scrub import Scrubber
 from tomoni_federation.mirror.tail import tail_routes
 from tomoni_federation.own_keys.log_key import open_log_keys
 from tomoni_federation.own_keys.receipt_key import open_cosigner, read_rotations
@@ -87,6 +89,7 @@ def create_app(
             completeness_routes(answering),
             mirror_routes(pool),
             read_model_routes(answering),
+            damage_routes(pool),
             statistics_routes(answering),
             *log_routes(pool, requires("auditor", "witness", "secretariat")),
             *health_routes({"write": require_write, "proof": require_proven}),
@@ -129,7 +132,8 @@ async def open_federation(settings: FederationSettings) -> AsyncGenerator[Litest
         connection = await stack.enter_async_context(Connection(_endpoint(settings, keys.seed)))
         receiver = Receiver(pool, settings.federation, cosigner)
         projector = Projector(pool, settings.federation)
-        work = Work(pool, connection, receiver, projector, office, to_header(rotations))
+        scrubber = Scrubber(pool, settings.federation, settings.mirror.scrub_seconds)
+        work = Work(pool, connection, receiver, projector, office, scrubber, to_header(rotations))
         answering = Answering(
             pool=pool,
             gatherer=Gatherer(pool),

@@ -46,6 +46,13 @@ class WatchSettings(Section, frozen=True, kw_only=True):
     retention_days: Annotated[int, msgspec.Meta(ge=1)] = 90
 
 
+class MirrorSettings(Section, frozen=True, kw_only=True):
+    """How often everything that is proven is looked at again."""
+
+    scrub_seconds: Seconds = 86_400.0
+    """Seconds in which every entry of every log is read once and held against its signature."""
+
+
 EMERGENCY = timedelta(days=7)
 COUNTER = timedelta(hours=24)
 
@@ -65,6 +72,7 @@ class FederationSettings(Section, frozen=True, kw_only=True):
     limits: LimitSettings = LimitSettings()
     statistics: StatisticsSettings = StatisticsSettings()
     watches: WatchSettings = WatchSettings()
+    mirror: MirrorSettings = MirrorSettings()
     purposes: dict[str, Seconds] = msgspec.field(
         default_factory=lambda: {"emergency": EMERGENCY.total_seconds(), "counter": COUNTER.total_seconds()}
     )

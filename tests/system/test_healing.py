@@ -204,6 +204,33 @@ def own_log(system: System) -> str:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(400)
+def test_a_changed_row_of_the_mirror_is_found_and_sent_again_by_the_town_without_anybody_calling(folder: Path) -> None:
+    with town(folder) as shibuya:
+        system = shibuya.system
+        _, handle = shibuya.issue(3)
+        shibuya.require_proven()
+        system.federation.stop()
+        system.federation._settings["TOMONI_MIRROR__SCRUB_SECONDS"] = "0.5"
+        system.run_sql(
+            "federation",
+            "ALTER TABLE mirror.entry DISABLE TRIGGER entries_stay;"
+            "UPDATE mirror.entry SET data = sha256(data) WHERE position = 2;"
+            "DELETE FROM mirror.entry WHERE position = 3;"
+            "ALTER TABLE mirror.entry ENABLE ALWAYS TRIGGER entries_stay",
+        )
+        assert system.verify_mirror()[0] == 1
+        system.federation.start()
+        system.federation.wait_ready()
+        mended = "SELECT count(*) FROM mirror.damage WHERE mended_at IS NOT NULL"
+        until(lambda: system.run_sql("federation", mended).strip() == "1", "the rows are mended")
+        assert system.verify_mirror() == (0, "")
+        shibuya.issue()
+        shibuya.require_proven()
+        assert shibuya.status(handle) == "valid"
+
+
+@pytest.mark.slow
 @pytest.mark.timeout(600)
 def test_a_hub_from_an_old_snapshot_and_ten_thousand_entries_of_a_node_cut_off_for_long(folder: Path) -> None:
     """The hub's disk goes back to a snapshot while a node writes on without it; then both are there again."""

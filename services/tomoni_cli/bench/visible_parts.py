@@ -26,6 +26,7 @@ from tomoni_cli.bench.samples import FEDERATION
 from tomoni_federation.admissions.office import Office
 from tomoni_federation.intake.receive import Receiver
 from tomoni_federation.intake.work import Work
+from tomoni_federation.mirror.scrub import Scrubber
 from tomoni_federation.projections.project import Projector
 from tomoni_registry.relay.process import Relay
 from tomoni_registry.relay.settings import HubConnection, RelaySettings, hub_endpoint
@@ -113,7 +114,8 @@ async def _federation(parts: Parts) -> None:
     async with Connection(endpoint) as connection, Sequencer(pool) as sequencer:
         write_step(Step(0, time.perf_counter()))
         office = Office(pool, sequencer, FEDERATION)
-        await Work(pool, connection, receiver, _Watched(pool, FEDERATION), office).run()
+        scrubber = Scrubber(pool, FEDERATION)
+        await Work(pool, connection, receiver, _Watched(pool, FEDERATION), office, scrubber).run()
 
 
 def write_step(step: Step) -> None:

@@ -1,4 +1,4 @@
-"""The loops of intake: pull from the hub, keep and prove, acknowledge, send receipts, project, record evidence.
+"""The loops of intake: pull from the hub, keep and prove, acknowledge, send receipts, project, record evidence, scrub.
 
 Each loop outlives the hub and the database: what broke is tried again after a second, from what the database holds.
 """
@@ -29,6 +29,7 @@ from tomoni.transport.subjects import EVENTS, HEARTBEATS, INTAKE
 from tomoni_federation.admissions.office import Office
 from tomoni_federation.intake import sql
 from tomoni_federation.intake.receive import Received, Receiver
+from tomoni_federation.mirror.scrub import Scrubber
 from tomoni_federation.projections.project import Projector
 
 log = structlog.get_logger()
@@ -54,12 +55,29 @@ class Receipts:
         self._nothing = nothing
         self._headers = headers
         self._waiting: dict[str, bytes] = {}
+        self._held: dict[str, bytes | None] = {}
         self._told = asyncio.Event()
 
     def give(self, code: str, note: bytes) -> None:
-        """Send a receipt soon, in the place of an older one."""
-        self._waiting[code] = note
-        self._told.set()
+        """Send a receipt soon, in the place of an older one; not while a log is held back."""
+        if code not in self._held:
+            self._waiting[code] = note
+            self._told.set()
+
+    async def hold_back(self, older: Mapping[str, bytes | None]) -> None:
+        """Send older receipts of these logs (None: for the empty log) and no newer ones, so that relays go back there.
+
+        Logs that are not among them any more get their newest again.
+        """
+        before, self._held = self._held, dict(older)
+        for code, receipt in older.items():
+            if code not in before or before[code] != receipt:
+                self._waiting[code] = receipt or self._nothing(code)
+                self._told.set()
+        if ended := sorted(before.keys() - older.keys()):
+            for code in ended:
+                self._waiting.pop(code, None)
+            await self.give_again(ended)
 
     async def give_again(self, codes: Sequence[str] | None = None) -> None:
         """Send the newest receipts of some logs, or of all: after a start, and to a hub that was wiped.
@@ -69,7 +87,7 @@ class Receipts:
         """
         found = {code: note for code, _, note in await self._pool.fetch(sql.LATEST_RECEIPTS, codes)}
         for code in found if codes is None else codes:
-            self._waiting.setdefault(code, found.get(code) or self._nothing(code))
+            self._waiting.setdefault(code, self._held.get(code, found.get(code)) or self._nothing(code))
         self._told.set()
 
     async def send(self) -> None:
@@ -106,6 +124,7 @@ class Work:
         receiver: Receiver,
         projector: Projector,
         office: Office,
+        scrubber: Scrubber,
         receipt_headers: Mapping[str, str] = MappingProxyType({}),
     ) -> None:
         self._pool = pool
@@ -113,20 +132,24 @@ class Work:
         self._receiver = receiver
         self._projector = projector
         self._office = office
+        self._scrubber = scrubber
         self._receipts = Receipts(pool, connection, receiver.nothing, receipt_headers)
         self._evidence = asyncio.Event()
 
     async def run(self) -> None:
         """Run all loops until cancelled; an error nobody expected ends them, and with them the process."""
         await self._projector.start()
+        await self._scrubber.start()
+        await self._receipts.hold_back(await self._scrubber.older_receipts())
         await self._receipts.give_again()
         self._evidence.set()
         async with asyncio.TaskGroup() as group:
-            group.create_task(_for_ever("events", lambda: self._intake(EVENTS, self._receiver.events)))
+            group.create_task(_for_ever("events", lambda: self._intake(EVENTS, self._take_events)))
             group.create_task(_for_ever("heartbeats", lambda: self._intake(HEARTBEATS, self._receiver.heartbeats)))
             group.create_task(_for_ever("receipts", self._receipts.send))
             group.create_task(_for_ever("project", self._project))
             group.create_task(_for_ever("evidence", self._record))
+            group.create_task(_for_ever("scrub", self._scrub))
 
     async def _intake(self, stream: str, take: Callable[[Sequence[RawMessage]], Awaitable[Received]]) -> None:
         """Take one stream from the hub, over one connection after the other."""
@@ -139,6 +162,21 @@ class Work:
                 received = await take(messages)
                 await consumer.acknowledge(messages[-1])
                 await self._pass_on(received)
+
+    async def _take_events(self, messages: Sequence[RawMessage]) -> Received:
+        received = await self._receiver.events(messages)
+        if await self._scrubber.overhear(messages):
+            await self._go_on_after_mending()
+        return received
+
+    async def _scrub(self) -> None:
+        await self._scrubber.pause()
+        await self._scrubber.turn()
+        await self._go_on_after_mending()
+
+    async def _go_on_after_mending(self) -> None:
+        await self._receipts.hold_back(await self._scrubber.older_receipts())
+        self._projector.notify()
 
     async def _align(self, consumer: PullConsumer, stream: str) -> None:
         known = await self._pool.fetchval("SELECT created FROM mirror.courier WHERE stream = $1", stream)
