@@ -2,7 +2,10 @@
 
 import json
 import logging as standard_logging
+import subprocess
+import sys
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 import structlog
@@ -62,3 +65,17 @@ def test_lines_of_libraries_keep_only_their_origin(capsys: pytest.CaptureFixture
     assert "髙橋" not in text
     line = json.loads(text)
     assert (line["logger"], line["error"]) == ("asyncpg.pool", "ValueError")
+
+
+def test_a_disk_that_is_full_loses_lines_and_ends_nobody() -> None:
+    script = """
+import structlog
+from tomoni import logging
+logging.configure("registry")
+for n in range(10_000):
+    structlog.get_logger().error("disk_is_full", position=n)
+print("goes on")
+"""
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run([sys.executable, "-c", script], stdout=subprocess.PIPE, stderr=full, check=False)
+    assert done.stdout == b"goes on\n"
