@@ -326,6 +326,15 @@ async def test_two_processes_with_last_words_of_their_own_agree(
     assert [one.size for one in await CheckpointStore(pool).read_from(0)] == list(range(2, 30))
 
 
+def test_the_room_for_every_later_word_is_taken_with_the_first(tmp_path: Path) -> None:
+    word = LastWord(tmp_path / "last-word")
+    word.swap(None, b"first")
+    taken = word.path.stat().st_blocks
+    assert taken * 512 >= 2 * 4096
+    word.swap(b"first", b"second")
+    assert word.path.stat().st_blocks == taken
+
+
 def test_the_last_word_is_swapped_only_for_the_one_expected(tmp_path: Path) -> None:
     word = LastWord(tmp_path / "last-word")
     assert word.read() is None

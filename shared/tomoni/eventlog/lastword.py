@@ -67,7 +67,7 @@ class LastWord:
         try:
             fcntl.flock(file, fcntl.LOCK_EX)
             if os.fstat(file).st_size < 2 * PLACE_BYTES:
-                os.ftruncate(file, 2 * PLACE_BYTES)
+                os.posix_fallocate(file, 0, 2 * PLACE_BYTES)  # a word must not need room on a full disk
                 os.fsync(file)
                 _sync_folder(self.path.parent)
             yield file
