@@ -90,7 +90,7 @@ async def open_registry(
             keyring = Keyring(settings.files.keys)
             answers = Answers(pool, keyring, load_key(settings.files.mac_key))
             verifier = open_token_verifier(settings.tokens, settings.folder)
-            signing = Signing(settings, pool)
+            signing = Signing(settings, pool, clock)
             await signing.start()
             if lost := await settle(pool, keyring):
                 log.warning("vault_restored_without_its_keys", count=lost)

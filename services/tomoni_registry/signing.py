@@ -1,11 +1,13 @@
 """Signing the log: the start check, checkpoints after entries, heartbeats, and the proof that all of it works."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from datetime import datetime
 
 import asyncpg
 import structlog
 
+from tomoni import times
 from tomoni.database import Pool
 from tomoni.eventlog import CheckpointPublisher, CheckpointStore, EventLogError, EventReader, LastWord, Proofs
 from tomoni.eventlog.key_files import LogKeyFiles
@@ -22,7 +24,7 @@ log = structlog.get_logger()
 class Signing:
     """Everything about a node's signatures."""
 
-    def __init__(self, settings: RegistrySettings, pool: Pool) -> None:
+    def __init__(self, settings: RegistrySettings, pool: Pool, clock: Callable[[], datetime] = times.now) -> None:
         """Open the keys; raise SecretFileError where one is missing or none."""
         self.keys = LogKeyFiles(settings.files.keys, EventReader(pool))
         self._settings = settings
@@ -31,7 +33,12 @@ class Signing:
         self._store = CheckpointStore(pool)
         self._reader = EventReader(pool)
         self._publisher = CheckpointPublisher(
-            pool, settings.origin, self.keys, _heartbeat_key(settings), LastWord(settings.files.last_word)
+            pool,
+            settings.origin,
+            self.keys,
+            _heartbeat_key(settings),
+            LastWord(settings.files.last_word),
+            clock=lambda: clock().timestamp(),
         )
 
     async def start(self) -> None:

@@ -21,12 +21,14 @@ from tomoni.transport import (
     Outgoing,
     events_subject,
     heartbeats_subject,
+    last_message,
     publish_one,
     receipts_subject,
 )
 from tomoni.transport.provision import StreamLimits
-from tomoni.transport.subjects import KIND_HEADER, POSITION_HEADER
+from tomoni.transport.subjects import HEARTBEATS, KIND_HEADER, POSITION_HEADER
 from tomoni_federation.intake.receive import Receiver
+from tomoni_registry.relay.beats import WrongClockError
 from tomoni_registry.relay.source import Progress
 
 SUBJECT = events_subject(SHIBUYA)
@@ -295,8 +297,8 @@ async def test_each_heartbeat_is_sent_once_and_again_after_a_reconnection(hub, t
             answer = await receiver.request("$JS.API.CONSUMER.RESET.HEARTBEATS.intake")
         return b'"num_pending":1,' in answer.data
 
-    async with relaying(town.settings(hub)), connected(hub) as other:
-        await town.beat(b"first beat")
+    async with relaying(town.settings(hub)) as relay, connected(hub) as other:
+        await beaten(relay, town, b"first beat")
         await until(one_is_there)
         outcome = await publish_one(other, heartbeats_subject(SHIBUYA), Outgoing(b"last seen", {}), None)
         await asyncio.sleep(2.5)
@@ -304,6 +306,50 @@ async def test_each_heartbeat_is_sent_once_and_again_after_a_reconnection(hub, t
         assert after.sequence == outcome.sequence + 1
         await hub.wipe()
         await until(one_is_there)
+
+
+async def beaten(relay, town, note, ahead=0):
+    """Let a node that runs beat, and wait until the relay has sent it."""
+
+    async def looked() -> bool:
+        return relay.beats._looked
+
+    async def sent() -> bool:
+        return relay.beats._sent is not None and relay.beats._sent[0].note == note
+
+    await until(looked)  # what was there before that may be of a node that has stopped
+    await town.beat(note, ahead)
+    await until(sent)
+
+
+async def test_a_heartbeat_of_a_node_that_has_stopped_is_not_sent_by_a_relay_that_starts(hub, town):
+    subject = heartbeats_subject(SHIBUYA)
+    await town.beat(b"the last beat of a node that has stopped")
+    async with relaying(town.settings(hub)) as relay, connected(hub) as other:
+        await town.append(1)
+        await published(relay, town)
+        await asyncio.sleep(1)
+        assert await last_message(other, HEARTBEATS, subject) is None
+        await beaten(relay, town, b"it runs again")
+        assert (await last_message(other, HEARTBEATS, subject)).data == b"it runs again"
+
+
+@pytest.mark.parametrize("ahead", [86_400, -86_400])
+async def test_a_relay_is_not_ready_while_its_nodes_clock_is_wrong_and_is_once_it_was_mended(hub, town, ahead):
+    async def wrong() -> bool:
+        return relay.beats._wrong
+
+    async def right() -> bool:
+        return not relay.beats._wrong
+
+    async with relaying(town.settings(hub)) as relay:
+        await beaten(relay, town, b"of tomorrow, or of yesterday", ahead)
+        await until(wrong)
+        with pytest.raises(WrongClockError):
+            await relay.beats.require_right_clock()
+        await beaten(relay, town, b"of now")
+        await until(right)
+        await relay.beats.require_right_clock()
 
 
 async def test_a_full_hub_pushes_back_and_nothing_is_lost(town, tmp_path):

@@ -1,6 +1,7 @@
 """What each user of the hub may not do. Each attack was possible in another topology (docs/decisions/0020)."""
 
 import json
+import time
 
 import pytest
 
@@ -23,7 +24,7 @@ from tomoni.transport import (
     publish_one,
     receipts_subject,
 )
-from tomoni.transport.subjects import EVENTS, RECEIPTS
+from tomoni.transport.subjects import EVENTS, HEARTBEATS, RECEIPTS
 
 SUBJECT = events_subject(SHIBUYA)
 FOREIGN = events_subject(SETAGAYA)
@@ -93,6 +94,16 @@ async def test_a_receipt_can_be_read_by_its_own_town_only(hub):
         with pytest.raises(DeniedError):
             await last_message(setagaya, RECEIPTS, receipts_subject(SHIBUYA))
         assert await last_message(setagaya, RECEIPTS, receipts_subject(SETAGAYA)) is None
+
+
+async def test_a_node_reads_when_its_own_heartbeat_was_stored_and_nobody_elses(hub):
+    async with node(hub) as shibuya, node(hub, SETAGAYA) as setagaya:
+        await publish_one(shibuya, heartbeats_subject(SHIBUYA), Outgoing(b"beat", {}), None)
+        last = await last_message(shibuya, HEARTBEATS, heartbeats_subject(SHIBUYA))
+        assert last is not None
+        assert last.stored_at == pytest.approx(time.time(), abs=60)
+        with pytest.raises(DeniedError):
+            await last_message(setagaya, HEARTBEATS, heartbeats_subject(SHIBUYA))
 
 
 async def test_a_node_cannot_read_another_towns_events(hub):

@@ -26,6 +26,7 @@ _NODE_EXPORTS: Final = (
     ("registry.events.*", 3),
     ("registry.heartbeats.*", 3),
     ("$JS.API.DIRECT.GET.EVENTS.registry.events.*", 8),
+    ("$JS.API.DIRECT.GET.HEARTBEATS.registry.heartbeats.*", 8),
     ("$JS.API.DIRECT.GET.RECEIPTS.registry.receipts.*", 8),
 )
 """What nodes may import, and at which token their account's name, the code, must stand."""

@@ -16,7 +16,7 @@ was replaced may be a thief's by now: where it contradicts the history it raises
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Final
 
 from tomoni.events import EventError, decode_event
@@ -29,6 +29,7 @@ from tomoni.tlog.keys import NoteError
 from tomoni.tlog.merkle import EMPTY_ROOT, MAX_SIZE, CompactRange, leaf_hashes
 from tomoni.tlog.note import Verifier, open_note, read_note
 from tomoni.tlog.succession import Key, keys_for
+from tomoni_federation.intake.clocks import MAX_CLOCK_OFFSET, Beat
 
 MAX_AHEAD: Final = 2_000
 """Positions beyond the proven size that are kept: two full batches. A relay has no reason to be further ahead."""
@@ -37,7 +38,6 @@ MAX_KEPT_BYTES: Final = 4_000_000
 batch of a relay has some 600,000; without a bound of bytes a thief could have 120 MB carried along for each log."""
 MAX_AWAITED: Final = 64
 """Checkpoints and heartbeats kept for entries that have not come; they cost a signature each, so few are."""
-MAX_CLOCK_AHEAD: Final = timedelta(minutes=5)
 MAX_NOTE_BYTES: Final = 2_048
 """A checkpoint with a line for each of three keys has 500; with the receipt's line it still fits a message."""
 _ROTATION: Final = b'"type":"jp.tomoni.key.rotated.v1"'
@@ -65,7 +65,7 @@ class Proven:
 
 @dataclass(frozen=True, slots=True)
 class Heartbeat:
-    """A heartbeat rightly signed; `as_of` is the earlier of the node's time and the time of arrival."""
+    """A heartbeat rightly signed; `as_of` is the earlier of the node's time and the time at which it was heard."""
 
     size: int
     root: bytes
@@ -132,6 +132,8 @@ class Log:
     """One word by a key that was replaced; whoever signs a thousand costs us what one costs."""
     junk: int = 0
     """Messages dropped because nobody entitled could have sent them."""
+    beats: list[Beat] = field(default_factory=list["Beat"])
+    """Heartbeats rightly signed, to compare clocks by."""
     mismatches: int = 0
 
     def __post_init__(self) -> None:
@@ -168,15 +170,22 @@ def take_checkpoint(log: Log, note: bytes) -> None:
     prove(log, discard=True)
 
 
-def take_heartbeat(log: Log, note: bytes, now: datetime) -> None:
-    """Keep a heartbeat until its size is proven; drop one that is not signed by both keys or comes from the future."""
+def take_heartbeat(log: Log, note: bytes, heard: datetime) -> None:
+    """Keep a heartbeat until its size is proven; drop one that is not signed by both keys or comes from the future.
+
+    It speaks for no later than when it was heard: what a clock that is ahead has said once would otherwise make its log
+    look fresh when that time comes, however long it has been silent by then.
+    """
     checkpoint = _open(log, note)
     node_time = _heartbeat_time(log, note)
-    if checkpoint is None or node_time is None or node_time > now + MAX_CLOCK_AHEAD:
+    if checkpoint is None or node_time is None:
         _drop(log, note)
         return
+    log.beats.append(Beat(node_time, heard))
+    if node_time > heard + MAX_CLOCK_OFFSET:
+        return
     note = _without_strangers(note, {log.origin, f"{log.origin}/heartbeat"})
-    await_heartbeat(log, Heartbeat(checkpoint.size, checkpoint.root, min(node_time, now), note))
+    await_heartbeat(log, Heartbeat(checkpoint.size, checkpoint.root, min(node_time, heard), note))
 
 
 def prove(log: Log, *, discard: bool) -> None:

@@ -40,6 +40,7 @@ from tomoni_federation.intake.assembly import (
     take_entry,
     take_heartbeat,
 )
+from tomoni_federation.intake.clocks import Clocks
 from tomoni_federation.mirror import tree
 from tomoni_federation.mirror.evidence import accuse_checkpoint, accuse_continuation, accuse_pair
 from tomoni_federation.mirror.retired import alarm
@@ -98,6 +99,7 @@ class Receiver:
         self._federation = federation
         self._cosigner = cosigner
         self._clock = clock
+        self._clocks = Clocks()
 
     async def events(self, messages: Sequence[RawMessage]) -> Received:
         """Take entries and checkpoints, in the order of the stream; return once they are committed."""
@@ -149,6 +151,9 @@ class Receiver:
             receipts = self._receipts(logs.values(), now)
             await _store(connection, list(logs.values()), receipts, now)
             contradicted = await _settle(connection, logs.values(), now)
+        for one in logs.values():
+            for beat in one.beats:
+                self._clocks.compare(one.code, beat)
         return _report(logs.values(), dropped, receipts, contradicted)
 
     def _receipts(self, logs: Iterable[Log], now: datetime) -> dict[str, Receipt]:
@@ -177,7 +182,7 @@ def _take_event(of_log: Log, message: RawMessage, _: datetime) -> None:
 
 
 def _take_heartbeat(of_log: Log, message: RawMessage, now: datetime) -> None:
-    take_heartbeat(of_log, message.data, now)
+    take_heartbeat(of_log, message.data, min(now, message.stored_at or now))
 
 
 async def _load(connection: Connection, federation: str, codes: Sequence[str]) -> dict[str, Log]:

@@ -21,17 +21,9 @@ from tomoni.problems import exception_handlers
 from tomoni.receipt_keys import ReceiptKeys
 from tomoni.server import serve
 from tomoni.service import refuse_open_http
-from tomoni.transport import (
-    Committed,
-    Connection,
-    Outgoing,
-    TransportError,
-    heartbeats_subject,
-    last_message,
-    publish_one,
-    receipts_subject,
-)
+from tomoni.transport import Connection, TransportError, last_message, receipts_subject
 from tomoni.transport.subjects import RECEIPTS
+from tomoni_registry.relay.beats import Beats
 from tomoni_registry.relay.publisher import Publisher
 from tomoni_registry.relay.receipts import NOTHING_YET, Receipt, Receipts
 from tomoni_registry.relay.settings import RelaySettings, hub_endpoint, receipt_verifier
@@ -57,6 +49,7 @@ class Relay:
         self._receipts = Receipts(pool, self._source, settings.code, keys)
         self._receipt = NOTHING_YET
         self.publisher = Publisher(self._source, connection, settings.code, lambda: self._receipt)
+        self.beats = Beats(self._source, connection, settings.code)
         self._lag = Lag(settings.lag_seconds)
         self._published = asyncio.Event()
 
@@ -102,18 +95,10 @@ class Relay:
                 self.publisher.republish("lag")
 
     async def _beat(self) -> None:
-        """Send each heartbeat that the node has stored, once; after a reconnection the latest again."""
-        sent = (b"", 0)
         while True:
-            await asyncio.sleep(POLL_SECONDS)
             with contextlib.suppress(TransportError, *AWAY):
-                note = await self._source.heartbeat()
-                current = (note or b"", self._connection.generation)
-                if note is None or current == sent or not self._connection.is_connected:
-                    continue
-                subject = heartbeats_subject(self._settings.code)
-                if isinstance(await publish_one(self._connection, subject, Outgoing(note, {}), None), Committed):
-                    sent = current
+                await self.beats.step()
+            await asyncio.sleep(POLL_SECONDS)
 
     async def _fetch_receipt(self) -> bool:
         receipt = await self._receipts.fetch(self._connection)
@@ -201,7 +186,9 @@ async def run_relay(settings: RelaySettings) -> None:
                     await loops
 
     app = Litestar(
-        route_handlers=health_routes({"database": relay.require_database, "hub": relay.require_hub}),
+        route_handlers=health_routes(
+            {"database": relay.require_database, "hub": relay.require_hub, "clock": relay.beats.require_right_clock}
+        ),
         lifespan=[running],
         exception_handlers=exception_handlers,
         openapi_config=None,

@@ -24,7 +24,7 @@ _WITHIN_A_BATCH: Final = """
 """
 _NEAREST: Final = "SELECT size, note FROM log.checkpoint WHERE size >= $1 AND size > 0 ORDER BY size LIMIT 1"
 _CHECKPOINT: Final = "SELECT note FROM log.checkpoint WHERE size = $1"
-_HEARTBEAT: Final = "SELECT note FROM log.heartbeat"
+_HEARTBEAT: Final = "SELECT time, note FROM log.heartbeat"
 _SIGHTING: Final = """
     INSERT INTO relay.sighting (stream, note) VALUES ($1, $2)
     ON CONFLICT (stream) DO UPDATE SET note = excluded.note, seen_at = clock_timestamp()
@@ -51,6 +51,14 @@ class Checkpoint:
     """A signed checkpoint as it is stored."""
 
     size: int
+    note: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Heartbeat:
+    """A heartbeat as it is stored, and the node's time in it, in seconds since 1970."""
+
+    time: int
     note: bytes
 
 
@@ -137,10 +145,10 @@ class Source:
         note = await self.checkpoint(size)
         return None if note is None else read_note(note).text
 
-    async def heartbeat(self) -> bytes | None:
+    async def heartbeat(self) -> Heartbeat | None:
         """Return the latest heartbeat, or None where the node has made none yet."""
-        note: bytes | None = await self._pool.fetchval(_HEARTBEAT)
-        return note
+        row = await self._pool.fetchrow(_HEARTBEAT)
+        return None if row is None else Heartbeat(*row)
 
 
 def message(kind: Kind, position: int, data: bytes) -> Outgoing:

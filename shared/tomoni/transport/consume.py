@@ -12,6 +12,7 @@ import secrets
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Final, Self
 
 import msgspec
@@ -28,6 +29,7 @@ _HEARTBEAT_SECONDS: Final = 1.0
 _LINGER_SECONDS: Final = 0.02
 """How long the checkpoint after an entry is waited for at most: whoever sends none costs the others that much."""
 _NANOSECONDS: Final = 1_000_000_000
+_ACK_PARTS: Final = 9
 _KINDS: Final = {kind.value: kind for kind in Kind}
 
 
@@ -43,6 +45,14 @@ class RawMessage:
     position: int | None
     data: bytes
     acknowledge_to: str
+
+    @property
+    def stored_at(self) -> datetime | None:
+        """When the hub stored the message, by its own clock; None where it does not say."""
+        parts = self.acknowledge_to.split(".")
+        if len(parts) != _ACK_PARTS or not parts[7].isdigit():
+            return None
+        return datetime.fromtimestamp(int(parts[7]) / _NANOSECONDS, UTC)
 
 
 class _Reset(msgspec.Struct):
@@ -211,7 +221,7 @@ def _delivery(reply: str) -> int:
     It stands in `$JS.ACK.<stream>.<consumer>.<times>.<stream sequence>.<number>.<time>.<left>`.
     """
     parts = reply.split(".")
-    return int(parts[6]) if len(parts) == 9 and parts[6].isdigit() else 0
+    return int(parts[6]) if len(parts) == _ACK_PARTS and parts[6].isdigit() else 0
 
 
 def _position(text: str | None) -> int | None:

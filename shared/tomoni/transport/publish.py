@@ -9,6 +9,7 @@ across towns. Atomic batches: NATS ADR-50.
 import secrets
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Final
 
 import msgspec
@@ -106,6 +107,14 @@ class LastMessage:
     sequence: int
     data: bytes
     headers: Mapping[str, str]
+
+    @property
+    def stored_at(self) -> float | None:
+        """When the hub stored it, by its own clock, in seconds since 1970; None where it does not say."""
+        try:
+            return datetime.fromisoformat(self.headers["Nats-Time-Stamp"]).timestamp()
+        except (KeyError, ValueError):
+            return None
 
 
 async def publish_one(

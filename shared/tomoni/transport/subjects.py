@@ -90,5 +90,6 @@ def node_subjects(code: str) -> tuple[str, ...]:
         events_subject(code),
         heartbeats_subject(code),
         direct_get_subject(EVENTS, events_subject(code)),
+        direct_get_subject(HEARTBEATS, heartbeats_subject(code)),
         direct_get_subject(RECEIPTS, receipts_subject(code)),
     )
