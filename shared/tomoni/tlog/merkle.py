@@ -198,6 +198,16 @@ def verify_consistency(old: int, new: int, proof: Sequence[bytes], old_root: byt
         raise ProofError("the consistency proof leads to another new root")
 
 
+def range_before(index: int, size: int, proof: Sequence[bytes]) -> CompactRange:
+    """Return the compact range of the leaves before an index, which stands in that leaf's inclusion proof.
+
+    The path's left siblings are the roots of the complete subtrees before it. The proof must have been verified.
+    """
+    inner, _ = _path_shape(index, size)
+    left = [sibling for level, sibling in enumerate(proof) if level >= inner or index >> level & 1]
+    return CompactRange(index, left[::-1])
+
+
 def _path_shape(index: int, size: int) -> tuple[int, int]:
     """Return how many siblings of the path from a leaf lie below the point where it meets the tree's right edge.
 
