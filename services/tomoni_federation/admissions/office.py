@@ -53,12 +53,10 @@ SELECT e.position, coalesce((
 FROM projection.cursor c
 JOIN mirror.entry e ON e.log = c.log AND e.position = c.position
 WHERE c.projection = $1 AND c.version = $2 AND c.log = $3 AND EXISTS (
-    SELECT 1 FROM mirror.evidence v
-    CROSS JOIN LATERAL (SELECT convert_from(v.document, 'UTF8')::jsonb AS document) AS d
-    WHERE v.log = c.log AND v.kind = 'entry' AND (d.document->>'position')::bigint = e.position
-      AND decode(d.document->>'entry', 'base64') = e.data)
+    SELECT 1 FROM mirror.evidence v WHERE v.log = c.log AND v.position = e.position AND v.leaf = e.leaf)
 """
 """By its bytes: evidence is kept for ever, and the town may have written another entry in its place."""
+_ACCIDENT_IS_OVER = "DELETE FROM mirror.shrunk WHERE log = $1"
 _FORGET = "SELECT projection.forget_beyond($1, $2)"
 _RETIRE = "UPDATE mirror.key SET retired = true WHERE log = $1"
 _NEXT_KEY = """
@@ -148,6 +146,7 @@ class Office:
             beside = (
                 *await self._going_back(code, size),
                 Statement(opened, (code, request.heartbeat_key)),
+                Statement(_ACCIDENT_IS_OVER, (code,)),
                 Statement(_RETIRE, (code,)),
                 Statement(_NEXT_KEY, (code, size, request.log_key)),
             )

@@ -41,6 +41,7 @@ from tomoni_federation.intake.assembly import (
     take_heartbeat,
 )
 from tomoni_federation.intake.clocks import Clocks
+from tomoni_federation.intake.shrinking import Heard, accuse_shrunk
 from tomoni_federation.mirror import tree
 from tomoni_federation.mirror.evidence import accuse_checkpoint, accuse_continuation, accuse_pair
 from tomoni_federation.mirror.retired import alarm
@@ -120,7 +121,8 @@ class Receiver:
             proven = await connection.fetchrow(sql.CHECKPOINT_AT, code, found.size)
             if one is None or proven is None or proven["root"] == found.root or not is_own_word(one, found.note):
                 return False
-            await accuse_continuation(connection, code, proven["note"], found.note, found.root, found.proof)
+            if not await accuse_continuation(connection, code, proven["note"], found.note, found.root, found.proof):
+                return False
         CONTRADICTIONS.inc()
         log.error("log_contradicts_itself", code=code)
         return True
@@ -150,7 +152,7 @@ class Receiver:
                     prove(one, discard=False)
             receipts = self._receipts(logs.values(), now)
             await _store(connection, list(logs.values()), receipts, now)
-            contradicted = await _settle(connection, logs.values(), now)
+            contradicted = await _settle(connection, logs, now)
         for one in logs.values():
             for beat in one.beats:
                 self._clocks.compare(one.code, beat)
@@ -271,11 +273,12 @@ def _changed(one: Log, position: int) -> bool:
     return one.provisional.get(position) != one.stored.get(position)
 
 
-async def _settle(connection: Connection, logs: Iterable[Log], now: datetime) -> list[str]:
+async def _settle(connection: Connection, logs: Mapping[str, Log], now: datetime) -> list[str]:
     """Compare rightly signed words about proven sizes with the history: they make it fresh, or contradict it."""
     fresh: dict[tuple[str, int, datetime], bytes] = {}  # a heartbeat that comes twice is one row
+    shrunk: list[Heard] = []
     contradicted: list[str] = []
-    for one in logs:
+    for one in logs.values():
         for claim in sorted(one.claims, key=lambda claim: claim.size):  # each is computed from the one before
             try:
                 verdict = await _judge(connection, one, claim, now)
@@ -286,21 +289,37 @@ async def _settle(connection: Connection, logs: Iterable[Log], now: datetime) ->
             if verdict == "accused":
                 contradicted.append(one.code)
                 break  # one is enough: whoever signs a thousand costs us what one costs
-            if verdict == "holds" and claim.heartbeat is not None:
-                fresh[one.code, claim.size, await _counts_as_of(connection, one, claim.heartbeat)] = claim.note
+            if verdict == "holds" and (beat := claim.heartbeat) is not None:
+                fresh[one.code, claim.size, await _counts_as_of(connection, one, beat)] = claim.note
+                if claim.size < one.range.size:
+                    shrunk.append(Heard(one.code, claim.size, beat.as_of, claim.note))
         if one.retired is not None:
             await _look_at(connection, one, one.retired, now)
-        for pair in one.contradictions:
-            await accuse_pair(connection, one.code, pair.first, pair.second)
-            contradicted.append(one.code)
+        pairs = [
+            pair for pair in one.contradictions if await accuse_pair(connection, one.code, pair.first, pair.second)
+        ]
+        contradicted += [one.code] * len(pairs)
     if fresh:
-        await execute_many(connection, sql.INSERT_HEARTBEATS, [(*key, note, True, now) for key, note in fresh.items()])
-        await execute_many(connection, sql.INSERT_FIRST_HEARTBEATS, [(*key, now) for key in fresh])
-        codes = sorted({code for code, _, _ in fresh})
-        await connection.execute(sql.LOCK_CURSORS, PROJECTION, VERSION, codes)
-        await connection.execute(sql.FRESHEN, PROJECTION, VERSION, codes)
-        await connection.execute(sql.FORGET_HEARTBEATS, PROJECTION, VERSION, codes)
+        contradicted += await _freshen(connection, logs, fresh, shrunk, now)
     return sorted(set(contradicted))
+
+
+async def _freshen(
+    connection: Connection,
+    logs: Mapping[str, Log],
+    fresh: Mapping[tuple[str, int, datetime], bytes],
+    shrunk: Sequence[Heard],
+    now: datetime,
+) -> list[str]:
+    """Store heartbeats that hold, and let logs be as fresh as they say; return the logs that go on shrinking."""
+    await execute_many(connection, sql.INSERT_HEARTBEATS, [(*key, note, True, now) for key, note in fresh.items()])
+    accused = await accuse_shrunk(connection, logs, shrunk, now) if shrunk else []
+    await execute_many(connection, sql.INSERT_FIRST_HEARTBEATS, [(*key, now) for key in fresh])
+    codes = sorted({code for code, _, _ in fresh})
+    await connection.execute(sql.LOCK_CURSORS, PROJECTION, VERSION, codes)
+    await connection.execute(sql.FRESHEN, PROJECTION, VERSION, codes)
+    await connection.execute(sql.FORGET_HEARTBEATS, PROJECTION, VERSION, codes)
+    return accused
 
 
 async def _judge(
@@ -308,15 +327,18 @@ async def _judge(
 ) -> Literal["holds", "accused", "of no effect"]:
     """Return what becomes of a word: it is true of the history, or its log is accused of it.
 
-    The word of a key that was replaced since raises an alarm and has no effect where it is not true.
+    The word of a key that was replaced since raises an alarm and has no effect where it is not true. Nor has one that the
+    key has not contradicted by another: of a node that was readmitted with a new key and holds another history.
     """
     if await _root_at(connection, one, claim) == claim.root:
         return "holds"
     if (retired := retired_word(one, claim.note)) is not None:
         await alarm(connection, one.code, claim.size, retired.log_key, claim.note, now)
         return "of no effect"
-    await accuse_checkpoint(connection, one.code, claim.note)
-    return "accused"
+    if await accuse_checkpoint(connection, one.code, claim.note):
+        return "accused"
+    one.mismatches += 1
+    return "of no effect"
 
 
 async def _look_at(connection: Connection, one: Log, word: Retired, now: datetime) -> None:

@@ -18,11 +18,11 @@ import structlog
 from prometheus_client import Counter, Gauge
 
 from tomoni.database import Connection, Pool
+from tomoni.history.keys import verifier_of
 from tomoni.tlog.merkle import CompactRange, leaf_hash
 from tomoni.transport.consume import RawMessage
 from tomoni.transport.subjects import Kind
 from tomoni_federation.mirror import scrub_sql as sql
-from tomoni_federation.mirror.keys import verifier_of
 from tomoni_federation.mirror.stretch import Row, Stored, Stretch, Wrong, trusted_range
 from tomoni_federation.projections.sql import GAP, PROJECTION, VERSION
 

@@ -134,7 +134,7 @@ class Projector:
             async with self._pool.acquire() as connection, connection.transaction():
                 if await connection.fetchval(sql.IS_HALTED, sql.PROJECTION, sql.VERSION, code):
                     try:
-                        await accuse_entry(connection, code, fault.position, fault.reason)
+                        await accuse_entry(connection, code, fault.position)
                     except MirrorGapError as gap:
                         GAPS.inc()
                         log.error("mirror_gap", code=code, position=gap.position)
