@@ -133,7 +133,8 @@ async def open_federation(settings: FederationSettings) -> AsyncGenerator[Litest
         receiver = Receiver(pool, settings.federation, cosigner)
         projector = Projector(pool, settings.federation)
         scrubber = Scrubber(pool, settings.federation, settings.mirror.scrub_seconds)
-        work = Work(pool, connection, receiver, projector, office, scrubber, to_header(rotations))
+        headers = to_header(rotations)
+        work = Work(pool, connection, receiver, projector, office, scrubber=scrubber, receipt_headers=headers)
         answering = Answering(
             pool=pool,
             gatherer=Gatherer(pool),

@@ -24,6 +24,8 @@ register(
     {
         "admission-not-proven": Kind(422, "The admission request does not hold"),
         "admitted-with-other-keys": Kind(409, "The jurisdiction has other keys"),
+        "branch-not-held": Kind(409, "The history held is the other branch"),
+        "branch-not-known": Kind(409, "No such branch is known"),
         "day-too-far-ahead": Kind(422, "The day is too far ahead"),
         "illegal-entry-stands": Kind(409, "An illegal entry stands in the way"),
         "jurisdiction-not-admitted": Kind(404, "The jurisdiction was never admitted"),

@@ -33,7 +33,9 @@ from tomoni_federation.schema import prepare
 from tomoni_federation.settings import FederationSettings, load_keys
 
 _EMPTY: Final = "SELECT (SELECT size = 0 FROM log.head) AND NOT EXISTS (SELECT 1 FROM mirror.log)"
-_LOG: Final = "INSERT INTO mirror.log (log, state, heartbeat_key) VALUES ($1, $2, $3)"
+_LOG: Final = """
+INSERT INTO mirror.log (log, state, heartbeat_key, branch_size, branch_root) VALUES ($1, $2, $3, $4, $5)
+"""
 _KEY: Final = "INSERT INTO mirror.key (log, from_size, log_key, retired) VALUES ($1, $2, $3, $4)"
 _CURSOR: Final = "INSERT INTO projection.cursor (projection, version, log) VALUES ($1, $2, $3)"
 _CHARTER: Final = """
@@ -63,6 +65,7 @@ class _Desk:
     def __init__(self) -> None:
         self.admissions: dict[str, Admission] = {}
         self.keys: dict[str, list[Key]] = {}
+        self.branches: dict[str, f.Branch] = {}
         self.charters: list[tuple[object, ...]] = []
         self.members: list[tuple[str, str, date, date | None, int]] = []
         self.log_keys: list[Key] = []
@@ -81,6 +84,8 @@ class _Desk:
             case f.JurisdictionReadmitted(data=data):
                 before = [Key(key.from_size, key.log_key, retired=True) for key in self.keys[name]]
                 self.keys[name] = [*before, Key(data.from_size, data.log_key)]
+                if isinstance(data.branch, f.Branch):
+                    self.branches[name] = data.branch
             case f.NetworkChartered(data=data) | f.NetworkAmended(data=data):
                 lists = list(data.kinds), list(data.services), list(data.conditions)
                 self.charters.append((name, data.version, data.effective_on, data.pattern, *lists))
@@ -93,7 +98,9 @@ class _Desk:
     async def write(self, connection: Connection) -> None:
         """Write the rows."""
         for code, admission in self.admissions.items():
-            await connection.execute(_LOG, code, admission.state, admission.keys[1])
+            branch = self.branches.get(code)
+            counts = (None, None) if branch is None else (branch.size, bytes.fromhex(branch.root))
+            await connection.execute(_LOG, code, admission.state, admission.keys[1], *counts)
             await connection.execute(_CURSOR, PROJECTION, VERSION, code)
         keys = [(code, *_row(key)) for code, of_log in self.keys.items() for key in of_log]
         await connection.executemany(_KEY, keys)

@@ -115,7 +115,7 @@ async def _federation(parts: Parts) -> None:
         write_step(Step(0, time.perf_counter()))
         office = Office(pool, sequencer, FEDERATION)
         scrubber = Scrubber(pool, FEDERATION)
-        await Work(pool, connection, receiver, _Watched(pool, FEDERATION), office, scrubber).run()
+        await Work(pool, connection, receiver, _Watched(pool, FEDERATION), office, scrubber=scrubber).run()
 
 
 def write_step(step: Step) -> None:

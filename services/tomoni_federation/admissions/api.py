@@ -12,7 +12,7 @@ from msgspec import UNSET, Meta, UnsetType
 from tomoni.admission import AdmissionError, AdmissionRequest, verify_admission
 from tomoni.auth import requires
 from tomoni.documentation import answered, problems
-from tomoni.events.federation import NetworkTermsData
+from tomoni.events.federation import Branch, NetworkTermsData
 from tomoni.events.types import Code, Condition, Kind, LogSize, Pattern, PublicText, Service, Slug
 from tomoni.jurisdictions import by_code
 from tomoni.problems import Problem
@@ -34,13 +34,16 @@ class Suspend(Described, frozen=True, kw_only=True):
 
 
 class Readmit(Described, frozen=True, kw_only=True):
-    """A new admission request, and the proven size on which the history goes on.
+    """A new admission request, the proven size on which the history goes on, and which of two histories counts.
 
-    Left out it is where the history stands still. After an illegal entry it has to be named; the problem says which.
+    Left out the size is where the history stands still. After an illegal entry it has to be named; the problem says
+    which. Left out the branch is the history that the federation holds. Another one is named by a checkpoint of it, as
+    it stands in the evidence; the size is then the last one with a receipt on which both agree.
     """
 
     request: AdmissionRequest
     from_size: LogSize | None = None
+    branch: Branch | None = None
 
 
 class Charter(Described, frozen=True, kw_only=True):
@@ -151,6 +154,8 @@ def admission_routes(office: Office, answering: Answering, federation: str) -> R
         responses=answered(200, JurisdictionAnswer)
         | problems(
             "admission-not-proven",
+            "branch-not-held",
+            "branch-not-known",
             "illegal-entry-stands",
             "jurisdiction-not-admitted",
             "jurisdiction-not-found",
@@ -163,7 +168,7 @@ def admission_routes(office: Office, answering: Answering, federation: str) -> R
         request = verified(data.request)
         if request.code != code:
             raise Problem("malformed", "The request is of another jurisdiction than the address names.")
-        return respond(_to_body(await _refusing(office.readmit(request, data.from_size))))
+        return respond(_to_body(await _refusing(office.readmit(request, data.from_size, data.branch))))
 
     @get("/jurisdictions", opt=_LISTING, responses=answered(200, JurisdictionsAnswer) | problems())
     async def jurisdictions(

@@ -15,6 +15,8 @@ from tomoni.history.admissions import Admission, evolve
 Reason = Literal[
     "admission-not-proven",
     "admitted-with-other-keys",
+    "branch-not-held",
+    "branch-not-known",
     "illegal-entry-stands",
     "jurisdiction-not-admitted",
     "jurisdiction-not-open",
@@ -133,10 +135,42 @@ def going_on_from(admission: Admission, named: int | None, proven_size: int, ill
     return size
 
 
+BranchIs = Literal["held", "seen", "unknown"]
+"""Whether the history that is named is the one in the mirror, or another that the log's key has signed, or neither."""
+
+
+def require_branch(
+    admission: Admission, request: AdmissionRequest, named: int | None, branch: f.Branch, known: BranchIs
+) -> None:
+    """Raise Refused where a history cannot go on as the branch that is named; `named` is the size, where one was.
+
+    Whoever holds the branch that is dropped has the log key of before, and could go on with it.
+    """
+    if admission.state in {None, "open"} or known == "held":
+        return
+    if known == "unknown":
+        raise Refused(
+            "branch-not-known",
+            "No checkpoint of this size and root is in the history here or in the evidence against it. Take both from "
+            "one of the checkpoints in the evidence.",
+        )
+    if named is None or named >= branch.size or admission.keys[0] == request.log_key:
+        raise Refused(
+            "branch-not-held",
+            "The history here is the other one. Name from_size, the last size with a receipt on which both agree (0 is "
+            "always one), and let the town ask with a new log key: who holds the other branch has the old one.",
+        )
+
+
 def readmit(
-    admission: Admission, request: AdmissionRequest, from_size: int, proven_size: int, stamp: Stamp
+    admission: Admission,
+    request: AdmissionRequest,
+    from_size: int,
+    proven_size: int,
+    stamp: Stamp,
+    branch: f.Branch | UnsetType = UNSET,
 ) -> tuple[f.JurisdictionReadmitted, ...]:
-    """Let a history go on from a proven size with the keys of a verified request."""
+    """Let a history go on from a proven size with the keys of a verified request, as the branch that counts."""
     if admission.state is None:
         raise Refused("jurisdiction-not-admitted", "The jurisdiction was never admitted: admit it.")
     if admission.state == "open":
@@ -151,6 +185,7 @@ def readmit(
         heartbeat_key=request.heartbeat_key,
         transport_key=request.transport_key,
         proofs=request.proofs,
+        branch=branch,
     )
     return (f.JurisdictionReadmitted(**stamp.attributes(admission.subject), data=data),)
 

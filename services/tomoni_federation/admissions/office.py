@@ -17,10 +17,11 @@ from tomoni.database import Pool
 from tomoni.eventlog import Append, EventReader, NewEntry, Sequencer, Statement
 from tomoni.eventlog.errors import VersionConflict
 from tomoni.events import FederationEvent, decode_event, encode_event
-from tomoni.events.federation import NetworkTermsData
+from tomoni.events.federation import Branch, NetworkTermsData
 from tomoni_federation.admissions import decider
-from tomoni_federation.admissions.decider import Admission, IllegalEntry, Network, Refused, Stamp
+from tomoni_federation.admissions.decider import Admission, BranchIs, IllegalEntry, Network, Refused, Stamp
 from tomoni_federation.mirror import tree
+from tomoni_federation.mirror.evidence_files import signed_in_evidence
 from tomoni_federation.mirror.tree import MirrorGapError
 from tomoni_federation.projections.sql import PROJECTION, VERSION
 
@@ -56,6 +57,10 @@ WHERE c.projection = $1 AND c.version = $2 AND c.log = $3 AND EXISTS (
     SELECT 1 FROM mirror.evidence v WHERE v.log = c.log AND v.position = e.position AND v.leaf = e.leaf)
 """
 """By its bytes: evidence is kept for ever, and the town may have written another entry in its place."""
+_GAP = "The mirror lacks entries before that size. Name a smaller one, or restore them."
+_REOPEN = """
+UPDATE mirror.log SET state = 'open', heartbeat_key = $2, branch_size = $3, branch_root = $4 WHERE log = $1
+"""
 _ACCIDENT_IS_OVER = "DELETE FROM mirror.shrunk WHERE log = $1"
 _FORGET = "SELECT projection.forget_beyond($1, $2)"
 _RETIRE = "UPDATE mirror.key SET retired = true WHERE log = $1"
@@ -133,19 +138,29 @@ class Office:
         await self._append(decide)
         return await self.admission(code)
 
-    async def readmit(self, request: AdmissionRequest, from_size: int | None) -> Admission:
-        """Let a history go on (None: from where it stands still) with new keys, verified; raise Refused."""
+    async def readmit(
+        self, request: AdmissionRequest, from_size: int | None, branch: Branch | None = None
+    ) -> Admission:
+        """Let a history go on (None: from where it stands still) with new keys, verified; raise Refused.
+
+        `branch` names the history that counts; left out, it is the one that is held here.
+        """
         code = request.code
 
         async def decide() -> Decided:
             admission = await self.admission(code)
             proven = await self._proven_size(code)
             size = decider.going_on_from(admission, from_size, proven, await self._illegal_entry(code))
-            events = decider.readmit(admission, request, size, proven, self._stamp())
-            opened = "UPDATE mirror.log SET state = 'open', heartbeat_key = $2 WHERE log = $1"
+            if branch is not None:
+                known = await self._is_known(code, branch, proven)
+                decider.require_branch(admission, request, from_size, branch, known)
+            held = min(size, proven)
+            counts = branch or Branch(size=held, root=(await self._root_at(code, held)).hex())
+            events = decider.readmit(admission, request, size, proven, self._stamp(), counts)
+            ahead = (counts.size, bytes.fromhex(counts.root)) if counts.size > size else (None, None)
             beside = (
                 *await self._going_back(code, size),
-                Statement(opened, (code, request.heartbeat_key)),
+                Statement(_REOPEN, (code, request.heartbeat_key, *ahead)),
                 Statement(_ACCIDENT_IS_OVER, (code,)),
                 Statement(_RETIRE, (code,)),
                 Statement(_NEXT_KEY, (code, size, request.log_key)),
@@ -274,14 +289,28 @@ class Office:
             try:
                 compact = await tree.range_at(connection, code, min(size, await self._proven_size(code)))
             except MirrorGapError:
-                text = "The mirror lacks entries before that size. Name a smaller one, or restore them."
-                raise Refused("size-not-proven", text) from None
+                raise Refused("size-not-proven", _GAP) from None
         return (
             Statement(_TAKE_BACK, (code, size, self._clock())),
             Statement(_AFFECT, (code, size, self._clock())),
             Statement(_DISOWN, (code, size, compact.to_bytes())),
             Statement(_FORGET, (code, size)),
         )
+
+    async def _root_at(self, code: str, size: int) -> bytes:
+        """Return the root of what is proven at a size; raise Refused where the mirror lacks something before it."""
+        async with self._pool.acquire() as connection:
+            try:
+                return (await tree.range_at(connection, code, size)).root()
+            except MirrorGapError:
+                raise Refused("size-not-proven", _GAP) from None
+
+    async def _is_known(self, code: str, branch: Branch, proven: int) -> BranchIs:
+        if branch.size <= proven and (await self._root_at(code, branch.size)).hex() == branch.root:
+            return "held"
+        async with self._pool.acquire() as connection:
+            signed = await signed_in_evidence(connection, code)
+        return "seen" if (branch.size, bytes.fromhex(branch.root)) in signed else "unknown"
 
     def _stamp(self) -> Stamp:
         return Stamp(event_id=str(uuid.uuid4()), origin=self._origin, at=self._clock())

@@ -26,7 +26,7 @@ from tomoni.tlog.succession import Key, keys_for
 from tomoni.transport.consume import RawMessage
 from tomoni.transport.subjects import Kind
 from tomoni_federation.admissions.office import Office
-from tomoni_federation.intake.receive import Branch, Receiver
+from tomoni_federation.intake.receive import Fork, Receiver
 from tomoni_federation.mirror.tree import hashes_beyond
 from tomoni_federation.projections.project import Projector
 from tomoni_federation.projections.sql import PROJECTION, VERSION
@@ -76,7 +76,7 @@ class _Seen:
 
     size: int
     heartbeat: bytes | None
-    branch: Branch | None
+    fork: Fork | None
 
 
 class Taker:
@@ -97,7 +97,7 @@ class Taker:
         """
         code, held, seen = await self._look(file)
         try:
-            if seen.branch is not None and await self._receiver.branch(code, seen.branch):
+            if seen.fork is not None and await self._receiver.accuse(code, seen.fork):
                 raise BundleRefusedError(_contradicts(code))
             await self._feed(file, code, seen, on_progress)
         finally:
@@ -130,11 +130,11 @@ class Taker:
                     f"the entries {missing} of {code} are missing: {held.range.size} are proven here, and the bundle "
                     f"begins after {bundle.start}. Let the town export with --since {held.range.size}"
                 )
-            branch: Branch | None = None
+            fork: Fork | None = None
             for portion in bundle.portions():
-                branch = branch or _branch(held.range, portion)
+                fork = fork or _fork(held.range, portion)
             _require_own(bundle, held)
-            return code, held, _Seen(bundle.size, bundle.heartbeat, branch)
+            return code, held, _Seen(bundle.size, bundle.heartbeat, fork)
 
     async def _feed(self, file: Path, code: str, seen: _Seen, on_progress: Progress | None) -> None:
         with _reading(file) as bundle:
@@ -192,8 +192,8 @@ def _require_own(bundle: BundleReader, held: _Held) -> None:
         raise BundleRefusedError(f"its end is not signed by the key that {bundle.origin} has here: {error}") from error
 
 
-def _branch(held: CompactRange, portion: Portion) -> Branch | None:
-    """Return a portion's checkpoint as a branch where its history had another root at the proven size.
+def _fork(held: CompactRange, portion: Portion) -> Fork | None:
+    """Return a portion's checkpoint as a fork where its history had another root at the proven size.
 
     A checkpoint of a proven size is not looked at: intake compares it.
     """
@@ -204,7 +204,7 @@ def _branch(held: CompactRange, portion: Portion) -> Branch | None:
     if grown.root() == held.root():
         return None
     proof = consistency_proof(held.size, portion.size, hashes_beyond(portion.before, portion.leaves))
-    return Branch(held.size, grown.root(), proof, portion.note)
+    return Fork(held.size, grown.root(), proof, portion.note)
 
 
 def _messages(code: str, portion: Portion) -> list[RawMessage]:

@@ -17,7 +17,7 @@ was replaced may be a thief's by now: where it contradicts the history it raises
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Final
+from typing import Final, NamedTuple
 
 from tomoni.events import EventError, decode_event
 from tomoni.events.jurisdiction import KeyRotated
@@ -101,6 +101,13 @@ class Retired:
     note: bytes
 
 
+class Branch(NamedTuple):
+    """The history that counts of a log that was readmitted: its root at a size."""
+
+    size: int
+    root: bytes
+
+
 @dataclass(slots=True)
 class Log:
     """One log under way: what the database holds of it, changed by `take`."""
@@ -110,6 +117,8 @@ class Log:
     keys: list[Key]
     heartbeat_key: str
     range: CompactRange
+    branch: Branch | None = None
+    """What the history must be at a size, if it is readmitted with a branch that we did not hold."""
     provisional: dict[int, bytes] = field(default_factory=dict[int, bytes])
     awaited: dict[int, Checked] = field(default_factory=dict[int, Checked])
     heartbeats: list[Heartbeat] = field(default_factory=list[Heartbeat])
@@ -220,7 +229,7 @@ def _prove_to(log: Log, awaited: Checked) -> bool:
     leaves = leaf_hashes(entries)
     grown = log.range.copy()
     grown.extend(leaves)
-    if grown.root() != awaited.root:
+    if grown.root() != awaited.root or not _is_of_branch(log, leaves):
         return False
     rotated = _rotations(log, start, entries)
     if not _signed_by_all(awaited.note, rotated):
@@ -237,6 +246,16 @@ def _prove_to(log: Log, awaited: Checked) -> bool:
         del log.provisional[position]
     log.awaited.pop(awaited.size, None)
     return True
+
+
+def _is_of_branch(log: Log, leaves: Sequence[bytes]) -> bool:
+    """Return whether what follows is of the branch that counts, where it passes the size that names it."""
+    start, branch = log.range.size, log.branch
+    if branch is None or not start < branch.size <= start + len(leaves):
+        return True
+    grown = log.range.copy()
+    grown.extend(leaves[: branch.size - start])
+    return grown.root() == branch.root
 
 
 def _forget_words_of_former_keys(log: Log) -> None:

@@ -26,6 +26,7 @@ from tomoni.transport.subjects import Kind
 from tomoni_federation.bulk import execute_many, write_together
 from tomoni_federation.intake import sql
 from tomoni_federation.intake.assembly import (
+    Branch,
     Checked,
     Claim,
     Heartbeat,
@@ -78,7 +79,7 @@ class Received:
 
 
 @dataclass(frozen=True, slots=True)
-class Branch:
+class Fork:
     """A checkpoint whose history had another root at a size than the one proven there, and the proof of that."""
 
     size: int
@@ -110,7 +111,7 @@ class Receiver:
         """Take heartbeats; return once they are committed."""
         return await self._receive(messages, _take_heartbeat)
 
-    async def branch(self, code: str, found: Branch) -> bool:
+    async def accuse(self, code: str, found: Fork) -> bool:
         """Accuse a log of a branch of its history, if its own key has signed it; return whether it was accused.
 
         On the wire the entries under a wrong root are junk, since anybody may have sent them. Who has the whole branch
@@ -199,6 +200,7 @@ async def _load(connection: Connection, federation: str, codes: Sequence[str]) -
             keys=keys,
             heartbeat_key=row["heartbeat_key"],
             range=CompactRange.from_bytes(row["proven_size"], row["compact"]),
+            branch=None if row["branch_size"] is None else Branch(row["branch_size"], row["branch_root"]),
         )
         if row["remembered"]:
             remembered.append(code)
@@ -327,8 +329,8 @@ async def _judge(
 ) -> Literal["holds", "accused", "of no effect"]:
     """Return what becomes of a word: it is true of the history, or its log is accused of it.
 
-    The word of a key that was replaced since raises an alarm and has no effect where it is not true. Nor has one that the
-    key has not contradicted by another: of a node that was readmitted with a new key and holds another history.
+    The word of a key that was replaced since raises an alarm and has no effect where it is not true. Nor has one that
+    its key has not contradicted by another: of a node that was readmitted with a new key and holds another history.
     """
     if await _root_at(connection, one, claim) == claim.root:
         return "holds"

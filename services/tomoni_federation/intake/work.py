@@ -117,13 +117,14 @@ class Receipts:
 class Work:
     """Everything that runs beside the answers; `receipt_headers` tell which keys receipts may be signed by."""
 
-    def __init__(  # the parts that it joins
+    def __init__(
         self,
         pool: Pool,
         connection: Connection,
         receiver: Receiver,
         projector: Projector,
         office: Office,
+        *,
         scrubber: Scrubber,
         receipt_headers: Mapping[str, str] = MappingProxyType({}),
     ) -> None:

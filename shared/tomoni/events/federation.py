@@ -109,14 +109,23 @@ class JurisdictionQuarantined(Envelope, frozen=True, kw_only=True, tag="jp.tomon
     data: JurisdictionQuarantinedData
 
 
+class Branch(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A history, named by a checkpoint of it: its root at a size."""
+
+    size: LogSize
+    root: Sha256Hex
+
+
 class JurisdictionReadmittedData(Data, frozen=True, kw_only=True):
-    """The keys from now on, and the proven size on which the history goes on."""
+    """The keys from now on, the proven size on which the history goes on, and which of two histories it is."""
 
     from_size: LogSize
     log_key: VerifierKey
     heartbeat_key: VerifierKey
     transport_key: NkeyPublic
     proofs: PossessionProofs
+    branch: Branch | UnsetType = UNSET
+    """The history that counts; it may be longer than what is proven of it, and any other is refused until it is."""
 
 
 class JurisdictionReadmitted(Envelope, frozen=True, kw_only=True, tag="jp.tomoni.jurisdiction.readmitted.v1"):
