@@ -108,7 +108,12 @@ class Archive:
         cls, data = f.JurisdictionSuspended, f.JurisdictionSuspendedData
         self.federation.append(self.federation.event(cls, data, subject, from_size=from_size))
 
-    def readmit(self, town: Town, from_size: int) -> None:
+    def quarantine(self, town: Town, evidence: str) -> None:
+        subject = f"jurisdiction/{town.code}"
+        cls, data = f.JurisdictionQuarantined, f.JurisdictionQuarantinedData
+        self.federation.append(self.federation.event(cls, data, subject, evidence=evidence, proven_size=town.size))
+
+    def readmit(self, town: Town, from_size: int, **branch) -> None:
         """Let a town go on from a size with the keys it has now."""
         request = sign_admission(FEDERATION, town.code, town.log_key, town.heartbeat_key, nkey.generate_seed())
         self.federation.append(
@@ -121,6 +126,7 @@ class Archive:
                 heartbeat_key=request.heartbeat_key,
                 transport_key=request.transport_key,
                 proofs=request.proofs,
+                **({"branch": f.Branch(**branch)} if branch else {}),
             )
         )
 

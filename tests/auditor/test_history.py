@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.auditor.archives import Archive, lively
+from tests.evidence.making import forked_from
 from tests.federation.towns import NOW, Town, unknown_event
 from tests.tlog import reference
 from tomoni.events import jurisdiction as j
@@ -248,6 +249,32 @@ class TestKeys:
         own, fault = findings(archive)
         assert isinstance(own, Proven)
         assert (fault.code, fault.path, fault.position) == ("receipt", "federation/checkpoint", 1)
+
+    def test_a_log_that_was_quarantined_is_the_branch_with_which_it_was_readmitted(self, archive: Archive):
+        town = archive.admit(lively("131130", 1))
+        archive.sign(town, 3)
+        archive.quarantine(town, "ab" * 32)
+        dropped, counts = forked_from(town, 3), forked_from(town, 3)
+        for branch in (dropped, counts):
+            branch.log_key = generate_signer(town.origin)
+            for _ in range(300):
+                branch.issue()
+        archive.readmit(counts, 3, size=301, root=counts.checkpoint_at(301).root.hex())
+        archive.sign(counts)
+        archive.write(counts)
+        proven = findings(archive)[-1]
+        assert (proven.size, proven.evidence) == (303, ("ab" * 32,))
+        dropped.log_key = counts.log_key
+        for signed in (archive.notes, archive.receipts):
+            signed["131130"] = signed["131130"][:1]
+        archive.sign(dropped, 300)
+        archive.write(dropped)
+        assert findings(archive)[-1].size == 300
+        archive.sign(dropped)
+        archive.write(dropped)
+        fault = fault_of(archive)
+        assert (fault.code, fault.position) == ("admission", 301)
+        assert counts.checkpoint_at(301).root.hex() in fault.expected
 
     def test_what_was_signed_beyond_a_suspension_does_not_count(self, archive: Archive):
         town = archive.admit(lively("131130", 1))

@@ -10,6 +10,7 @@ from tomoni.receipt_keys import ReceiptKeys, Rotation, RotationError, rotation_o
 from tomoni.tlog.cosignature import CosignatureVerifier, parse_verifier
 from tomoni.tlog.note import ED25519
 from tomoni_auditor.archive.folder import CHECKPOINT, FEDERATION, LogFolder, logs_in
+from tomoni_auditor.history.branches import require_branches
 from tomoni_auditor.history.faults import HistoryFault, HistoryFaultError
 from tomoni_auditor.history.proving import Proven, Trust, prove_log
 from tomoni_auditor.verify.sources import SourceError
@@ -45,6 +46,8 @@ class Admissions:
         admitted: list[tuple[int, list[str]]] = []
         heartbeat_keys: list[str] = []
         ends_at: int | None = None
+        branches: list[f.Branch] = []
+        evidence: list[str] = []
         for event in self.by_code.get(code, ()):
             match event:
                 case f.JurisdictionAdmitted(data=data):
@@ -54,13 +57,23 @@ class Admissions:
                     admitted.append((data.from_size, [data.log_key]))
                     heartbeat_keys.append(data.heartbeat_key)
                     ends_at = None
+                    branches = [one for one in branches if one.size <= data.from_size]
+                    if isinstance(data.branch, f.Branch):
+                        branches.append(data.branch)
                 case f.JurisdictionSuspended(data=data):
                     ends_at = data.from_size
-                case f.JurisdictionQuarantined():
-                    pass  # its history stands as far as it was proven; its answers are unknown
+                case f.JurisdictionQuarantined(data=data):
+                    evidence.append(data.evidence)  # its history stands as far as proven; its answers are unknown
         if not admitted:
             return None
-        return Trust(admitted=admitted, heartbeat_keys=heartbeat_keys, receipts=receipts, ends_at=ends_at)
+        return Trust(
+            admitted=admitted,
+            heartbeat_keys=heartbeat_keys,
+            receipts=receipts,
+            ends_at=ends_at,
+            branches=branches,
+            evidence=evidence,
+        )
 
 
 class Keys:
@@ -147,7 +160,9 @@ def _prove(
             on_progress(code, verified, size)
 
     try:
-        return prove_log(LogFolder(folder / code), code, origin, trust, on_event, show)
+        proven = prove_log(LogFolder(folder / code), code, origin, trust, on_event, show)
+        require_branches(LogFolder(folder / code), code, trust.branches)
+        return proven
     except HistoryFaultError as error:
         return error.fault
 

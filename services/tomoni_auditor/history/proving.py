@@ -9,6 +9,7 @@ from typing import Final
 import msgspec
 
 from tomoni.events import Event, EventError, decode_event
+from tomoni.events.federation import Branch
 from tomoni.events.jurisdiction import KeyRotated
 from tomoni.receipt_keys import ReceiptKeys
 from tomoni.tlog.checkpoint import Checkpoint
@@ -42,6 +43,10 @@ class Trust:
     """The federation's keys for receipts; without one their times are not checked."""
     ends_at: int | None = None
     """The size from which on nothing counts: the log is suspended."""
+    branches: Sequence[Branch] = ()
+    """The histories that it was readmitted with."""
+    evidence: Sequence[str] = ()
+    """What it was quarantined for, by the hashes of the evidence."""
 
 
 class Proven(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -61,6 +66,8 @@ class Proven(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """The time of the heartbeat."""
     unknown_events: int = 0
     """Entries of a type that this version does not know: what they are about is not judged after them."""
+    evidence: tuple[str, ...] = ()
+    """The evidence for which the federation has quarantined the log, by hash: ask for the files."""
 
 
 def prove_log(
@@ -95,6 +102,7 @@ def prove_log(
             known_as_of=walk.known_as_of,
             heard_at=walk.heard_at,
             unknown_events=reading.unknown,
+            evidence=tuple(trust.evidence),
         )
 
 
