@@ -116,6 +116,9 @@ def prove(
         output.write_bytes(format_proof(make_proof(LogFolder(folder / code), position)))
 
 
+app.command("tomoni_cli.evidence:verify", name="verify-evidence", help="Check evidence against a log, offline.")
+
+
 @app.command(name="check-proof")
 def check(file: Annotated[Path, Parameter(help="The proof.")], /, *, key: ProverKey, json: Json = False) -> None:
     """Check the proof of one entry, offline, and print the entry.
@@ -203,6 +206,7 @@ def _print_finding(finding: Finding) -> None:
         ]
         if finding.known_as_of is not None:
             lines.append(f"  held by the federation as of {finding.known_as_of.isoformat()}")
+        lines += [f"  was quarantined for the evidence {one}" for one in finding.evidence]
         if finding.unknown_events:
             lines.append(f"  {finding.unknown_events} entries of types that this version does not know")
     sys.stdout.write("\n".join(lines) + "\n")

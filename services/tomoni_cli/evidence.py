@@ -1,0 +1,152 @@
+"""`tomoni federation evidence` and `tomoni audit verify-evidence`: what a log is accused of, in a file."""
+
+import asyncio
+import os
+import secrets
+import sys
+import tempfile
+from pathlib import Path
+from typing import Annotated, BinaryIO, Final, cast
+
+import asyncpg
+from cyclopts import Parameter
+
+from tomoni.database import Connection
+from tomoni.evidence.form import EvidenceError
+from tomoni.evidence.judging import Conviction, judge
+from tomoni.secret_files import sync_folder
+from tomoni.settings import SettingsError
+from tomoni.tlog.cosignature import parse_verifier
+from tomoni.tlog.keys import NoteError
+from tomoni_cli.asking import print_json, print_table
+from tomoni_federation.mirror.evidence_files import Listed, judge_file, list_evidence, write_evidence
+from tomoni_federation.settings import FederationSettings, load_settings
+
+NOT_CONVINCING: Final = 1
+
+
+def write(
+    code: Annotated[str, Parameter(help="The jurisdiction.")],
+    /,
+    *,
+    config: Annotated[Path, Parameter(help="Settings file (TOML); TOMONI_… variables prevail.")],
+    out: Annotated[
+        Path | None, Parameter(help="The file to write, which only you can read; else standard output.")
+    ] = None,
+    evidence: Annotated[
+        str | None, Parameter(name="--hash", help="Which, as `--list` shows it; else the newest.")
+    ] = None,
+    listing: Annotated[bool, Parameter(name="--list", negative=(), help="List what is kept against the log.")] = False,
+    json: Annotated[bool, Parameter(negative=(), help="Print the list as JSON.")] = False,
+) -> None:
+    """Write the evidence against a jurisdiction's log as a file that convinces by the log's own key.
+
+    `tomoni audit verify-evidence` checks it, offline. Status 1 means that there is none, or that the mirror has lost
+    what it needs.
+    """
+    loaded = load_settings(config)
+    listed = asyncio.run(_read(loaded, code, None, None))
+    if listing:
+        _print_list(listed, json=json)
+        return
+    chosen = [one for one in listed if evidence is None or one.hash == evidence][-1:]
+    if not chosen:
+        sys.stderr.write(f"tomoni: no such evidence is kept against {code}: see --list\n")
+        sys.exit(NOT_CONVINCING)
+    try:
+        if out is None:
+            with tempfile.TemporaryFile() as file:
+                asyncio.run(_read(loaded, code, chosen[0].hash, file))
+                file.seek(0)
+                while data := file.read(1_000_000):
+                    sys.stdout.buffer.write(data)
+        else:
+            _write_file(loaded, code, chosen[0].hash, out)
+    except EvidenceError as error:
+        sys.stderr.write(f"tomoni: the file would not convince, nothing was written: {error}\n")
+        sys.exit(NOT_CONVINCING)
+
+
+def verify(
+    file: Annotated[Path, Parameter(help="The evidence.")],
+    /,
+    *,
+    key: Annotated[
+        list[str],
+        Parameter(name="--key", negative=(), help="A verifier key of the log; for heartbeats theirs as well."),
+    ],
+    json: Annotated[bool, Parameter(negative=(), help="Print JSON instead of text.")] = False,
+) -> None:
+    """Check evidence against a log, offline, and say what it proves and what it does not.
+
+    Give the verifier key of the log, from where you trust it: the federation's own log, or the town. For a log that
+    shrinks give its heartbeat key too. Status 1 means that the file does not convince, and says from which line on; 2,
+    that it cannot be read or that a key is none.
+    """
+    try:
+        verifiers = [parse_verifier(text) for text in key]
+        with file.open("rb") as opened:
+            conviction = judge(opened, verifiers)
+    except EvidenceError as error:
+        if json:
+            print_json({"convinces": False, "first_line": error.first, "last_line": error.last, "found": error.text})
+        else:
+            sys.stderr.write(f"tomoni: this does not convince: {error}\n")
+        sys.exit(NOT_CONVINCING)
+    except NoteError as error:
+        raise SettingsError(f"a key is none: {error}") from error
+    except OSError as error:
+        raise SettingsError(f"{file} cannot be read: {error.strerror}") from error
+    if json:
+        print_json({"convinces": True, "evidence": conviction})
+    else:
+        _print_conviction(conviction)
+
+
+async def _read(loaded: FederationSettings, code: str, name: str | None, file: BinaryIO | None) -> list[Listed]:
+    """Return what is kept against a log; with a name write that one, and require that it convinces."""
+    try:
+        connection = cast("Connection", await asyncpg.connect(loaded.database))
+    except (OSError, asyncpg.PostgresError) as error:
+        raise SettingsError(f"the database cannot be used: {type(error).__name__}; check `database`") from error
+    try:
+        async with connection.transaction(isolation="repeatable_read", readonly=True):
+            if name is not None and file is not None:
+                await write_evidence(connection, code, name, file)
+                file.seek(0)
+                await judge_file(connection, code, file)
+            return await list_evidence(connection, code)
+    finally:
+        await connection.close()
+
+
+def _write_file(loaded: FederationSettings, code: str, name: str, out: Path) -> None:
+    """Write a file of mode 0600 that gets its name once it convinces and is on the disk."""
+    half = out.with_name(f".{out.name}.{secrets.token_hex(4)}.half")
+    try:
+        with os.fdopen(os.open(half, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600), "w+b") as file:
+            asyncio.run(_read(loaded, code, name, file))
+            file.flush()
+            os.fsync(file.fileno())
+        half.replace(out)
+    except OSError as error:
+        raise SettingsError(f"{out} cannot be written: {error.strerror}") from error
+    finally:
+        half.unlink(missing_ok=True)
+    sync_folder(out.parent)
+
+
+def _print_list(listed: list[Listed], *, json: bool) -> None:
+    if json:
+        print_json(listed)
+    else:
+        rows = [(one.found_at.isoformat(timespec="seconds"), one.kind, one.hash) for one in listed]
+        print_table(("found", "kind", "hash"), rows)
+
+
+def _print_conviction(found: Conviction) -> None:
+    lines = [f"origin    {found.origin}", f"kind      {found.kind}", f"evidence  {found.evidence}"]
+    lines += [f"key       {key}" for key in found.keys]
+    lines += [f"signed    size {size}, root {root}" for size, root in zip(found.sizes, found.roots, strict=True)]
+    lines += ["", f"It proves: {found.proves}", f"It does not prove: {found.does_not_prove}"]
+    sys.stdout.write("\n".join(lines) + "\n")
