@@ -37,6 +37,7 @@ from tomoni_federation.interface import MAX_BODY_BYTES, Answering
 from tomoni_federation.limits import LookupLimit
 from tomoni_federation.mirror.api import mirror_routes
 from tomoni_federation.mirror.damages import damage_routes
+from tomoni_federation.mirror.evidence_api import evidence_routes
 from tomoni_federation.mirror.health import require_proof
 from tomoni_federation.mirror.scrub import Scrubber
 from tomoni_federation.mirror.tail import tail_routes
@@ -90,6 +91,7 @@ def create_app(
             mirror_routes(pool),
             read_model_routes(answering),
             damage_routes(pool),
+            evidence_routes(pool),
             statistics_routes(answering),
             *log_routes(pool, requires("auditor", "witness", "secretariat")),
             *health_routes({"write": require_write, "proof": require_proven}),

@@ -22,6 +22,7 @@ from tomoni.eventlog import EventReader
 from tomoni.events import decode_event
 from tomoni.events import jurisdiction as j
 from tomoni.evidence.form import EvidenceError
+from tomoni_auditor.legality.reading import Reading
 from tomoni_federation.intake.shrinking import PATIENCE
 from tomoni_federation.watches.settling import Settler
 
@@ -111,6 +112,14 @@ async def test_the_file_convinces_by_the_towns_keys_and_only_that_issuer_is_unkn
     assert await desk.office.record_evidence() == 1
     [file] = await written(desk)
     found = convinced(file, guilty)
+    answer = await desk.get(f"/v1/jurisdictions/{CODE}/evidence/{found.evidence}", "auditor")
+    assert (answer.status_code, answer.content) == (200, file)
+    assert (await desk.get(f"/v1/jurisdictions/131121/evidence/{found.evidence}", "auditor")).status_code == 404
+    if found.position is not None:
+        with Reading(guilty.origin) as reading:  # the auditor's own rules, written apart
+            for position, entry in enumerate(guilty.entries):
+                reading.take(position, entry)
+            assert reading.first_illegal().position == found.position
     assert (found.kind, found.origin) == (CRIMES[crime], guilty.origin)
     assert decode_event((await EventReader(desk.federation.pool).read(0))[-1].data).data.evidence == found.evidence
     with pytest.raises(EvidenceError):

@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from datetime import datetime
 from io import BytesIO
-from typing import BinaryIO, Final
+from typing import BinaryIO, Final, Protocol
 
 from tomoni.database import Connection
 from tomoni.evidence.form import Evidence, EvidenceError, Lines, read_evidence
@@ -58,7 +58,15 @@ async def list_evidence(connection: Connection, code: str) -> list[Listed]:
     return [Listed(*row.values()) for row in await connection.fetch(_LIST, code)]
 
 
-async def write_evidence(connection: Connection, code: str, name: str, file: BinaryIO) -> None:
+class Writable(Protocol):
+    """Takes the bytes of a file."""
+
+    def write(self, data: bytes, /) -> object:
+        """Take some more."""
+        ...
+
+
+async def write_evidence(connection: Connection, code: str, name: str, file: Writable) -> None:
     """Write an evidence file; raise KeyError where there is no such evidence.
 
     The connection is in a transaction of repeatable reads. Where the mirror has lost what the file needs it is written
