@@ -46,7 +46,7 @@ def bring_back(
         sys.exit(1)
 
 
-def tell(recovered: Recovered) -> None:
+def tell(recovered: Recovered, *, keys_are_lost: bool = False) -> None:
     """Say what came back, what did not, and what to do."""
     console = Console(soft_wrap=True, highlight=False)
     console.print(f"{recovered.size - recovered.before} entries came back; the log has {recovered.size}.")
@@ -57,6 +57,9 @@ def tell(recovered: Recovered) -> None:
         if certificates:
             console.print(f"{len(certificates)} certificates {lack}:")
             console.print("\n".join(f"  {certificate}" for certificate in certificates))
+    if keys_are_lost:
+        console.print("The node cannot sign yet: make new keys with `tomoni registry replace-keys`.")
+        return
     if recovered.signed == recovered.size:
         console.print("Start the node: it signs and goes on.")
         return

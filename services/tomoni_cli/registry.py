@@ -146,7 +146,7 @@ def recover(
     if json:
         sys.stdout.write(msgspec.json.encode(told).decode() + "\n")
     else:
-        tell(told)
+        tell(told, keys_are_lost=bool(lost_key))
     sys.exit(0 if told.signed == told.size else 3)
 
 

@@ -1,12 +1,13 @@
 """A log whose key was lost or stolen: new keys, the same history, and what the old key signs counts no more."""
 
+import asyncio
 import shutil
 from datetime import date
 
 import pytest
 
+from tests.auditor.archives import write_files
 from tests.registry.conftest import CODE, FEDERATION, Node, copied
-from tests.registry.test_recover import held
 from tests.registry.test_rotated_keys import claim, key, rotate, see
 from tests.registry.test_signing import until_signed
 from tomoni import nkey
@@ -17,10 +18,10 @@ from tomoni.settings import SettingsError
 from tomoni.tlog.checkpoint import open_checkpoint
 from tomoni.tlog.cosignature import CosignatureVerifier, open_cosigned
 from tomoni.tlog.note import Verifier
+from tomoni_cli.registry import app
 from tomoni_registry.initialise import NewNode, initialise
 from tomoni_registry.keys.replacing import ReplacementRefused, replace_keys
 from tomoni_registry.keys.transport import ask_for_transport_key, use_next_transport_key
-from tomoni_registry.recover import recover
 from tomoni_registry.settings import load_settings
 
 TODAY = date(2026, 11, 23)
@@ -156,22 +157,40 @@ async def test_no_key_is_replaced_while_the_node_runs(node):
         await replace(node, 0)
 
 
+def typed(capsys, *words):
+    """Type a command of the node's and get its status, and what it says."""
+    try:
+        app([str(word) for word in words])
+    except SystemExit as ended:
+        told = capsys.readouterr()
+        return int(ended.code or 0), told.out + told.err
+    raise AssertionError("a command ends")
+
+
 async def test_a_machine_that_burnt_with_its_keys_is_made_anew_from_what_the_federation_holds(
-    stopped, postgres, template, tmp_path
+    stopped, postgres, template, tmp_path, capsys, monkeypatch
 ):
-    source, old = await held(stopped), key(stopped, 1).verifier
+    """As the runbook says it: what the federation holds is carried here in a folder."""
+    word, old = LastWord(stopped.files.last_word).read(), key(stopped, 1).vkey
+    write_files(tmp_path / "held", await stopped.entries())
+    (tmp_path / "held" / "checkpoint").write_bytes(word)
     with copied(postgres, template) as databases:
-        made = await initialise(
-            NewNode(code=CODE, federation=FEDERATION, folder=tmp_path / "new", preset="shibuya"), databases
-        )
-        new = Node(made, databases.owner)
-        told = await recover(load_settings(made.settings), source, lost_keys=[old])
-        assert (told.size, told.signed) == (3, 3)
+        node = NewNode(code=CODE, federation=FEDERATION, folder=tmp_path / "new", preset="shibuya")
+        new = Node(await initialise(node, databases), databases.owner)
+        monkeypatch.setenv("TOMONI_OWNER_DATABASE", databases.owner)
+        settings, source = ("--config", new.files.settings), ("--from", tmp_path / "held")
+        status, told = await asyncio.to_thread(typed, capsys, "recover", *settings, *source)
+        assert (status, "is not signed by our key" in told) == (1, True), told
+        status, told = await asyncio.to_thread(typed, capsys, "recover", *settings, *source, "--lost-key", old)
+        assert (status, "3 entries came back" in told, "make new keys with" in told) == (0, True, True), told
         with pytest.raises(LastWordMissing):
             await new.start()
-        request = await replace(new, 3)
+        shutil.rmtree(new.files.keys)
+        replace = ("replace-keys", *settings, "--from-size", 3)
+        status, told = await asyncio.to_thread(typed, capsys, *replace, "--vault-keys-are-lost")
+        assert (status, "goes on from size 3" in told) == (0, True), told
         await new.start()
-        await require_signed_by(new, request.log_key, 3)
+        await require_signed_by(new, new.admission().log_key, 3)
         assert await new.entries() == await stopped.entries()
         await new.stop()
 
