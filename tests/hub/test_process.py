@@ -226,6 +226,16 @@ async def test_two_hubs_on_one_folder_are_refused(tmp_path):
                 pass
 
 
+def test_a_token_named_by_a_short_path_is_found_from_everywhere(tmp_path, monkeypatch):
+    """The hub is started by the system's supervisor, from another folder."""
+    monkeypatch.chdir(tmp_path)
+    key = FederationLog().verifier.vkey
+    file = initialise_hub(
+        tmp_path / "hub", federation=NAME, log_url="http://127.0.0.1:1/log", verifier_key=key, token_file=Path("token")
+    )
+    assert load(HubSettings, file).log.token_file == tmp_path / "token"
+
+
 def test_a_second_init_replaces_no_keys(tmp_path):
     settings_for(FederationLog(), tmp_path)
     with pytest.raises(SettingsError, match="already"):

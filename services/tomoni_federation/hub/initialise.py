@@ -60,7 +60,7 @@ def initialise_hub(
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     for name, seed in seeds.items():
         write_atomically(key_file(folder, name), seed.encode() + b"\n")
-    token = "" if token_file is None else f"token_file = '{token_file}'\n"
+    token = "" if token_file is None else f"token_file = '{token_file.absolute()}'\n"
     text = f"""\
 federation = "{federation}"
 folder = '{folder / "state"}'
@@ -100,7 +100,7 @@ server = "{place.server}"
 host = "{place.host}"
 port = {place.port}
 routes = [{", ".join(f'"{route}"' for route in place.routes)}]
-secret_file = '{file}'
+secret_file = '{file.absolute()}'
 """
 
 
