@@ -8,6 +8,7 @@ import sys
 from collections.abc import Callable
 
 _PR_SET_PDEATHSIG = 1
+_OTHER_FILES = 1_024
 
 
 def free_port(host: str = "127.0.0.1") -> int:
@@ -23,8 +24,19 @@ if sys.platform == "win32":
     def leave_no_core() -> None:
         """Do nothing: here a process leaves none."""
 
+    def allow_connections(most: int) -> None:
+        """Do nothing: here connections are no files."""
+
 else:
-    from resource import RLIMIT_CORE, setrlimit
+    from resource import RLIMIT_CORE, RLIMIT_NOFILE, getrlimit, setrlimit
+
+    def allow_connections(most: int) -> None:
+        """Raise the number of files that this process may open to some connections more, as far as the system lets it.
+
+        Many systems begin at 1,024, for programs that nobody connects to.
+        """
+        soft, hard = getrlimit(RLIMIT_NOFILE)
+        setrlimit(RLIMIT_NOFILE, (min(max(soft, most + _OTHER_FILES), hard), hard))
 
     def leave_no_core() -> None:
         """Keep this process and those it starts from leaving their memory on the disk in a crash: keys are in it."""

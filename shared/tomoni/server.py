@@ -16,12 +16,16 @@ from granian.http import HTTP1Settings
 from granian.server.embed import Server
 from litestar import Litestar
 
-from tomoni.processes import leave_no_core
+from tomoni.processes import allow_connections, leave_no_core
 
 log = structlog.get_logger()
 
 DRAIN_SECONDS = 20
 """How long requests under way may take after a stop was asked for."""
+
+CONNECTIONS = 8_192
+"""Connections at once; more have to wait. A thousand followers of watches hold one each, and whoever begins a request
+and does not go on is cut off only after half a minute: with the server's own 1,024 nobody else would get in."""
 
 END_STREAMS = "end_streams"
 """The name in an application's state of a function that ends answers which would go on for ever."""
@@ -49,6 +53,7 @@ async def serve(app: Litestar, host: str, port: int) -> None:
     _require_free(host, port)
     calm_collector()
     leave_no_core()
+    allow_connections(CONNECTIONS)
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -72,6 +77,7 @@ async def _serve_until(stop: asyncio.Event, app: Litestar, host: str, port: int)
         websockets=False,
         log_enabled=False,
         backlog=1024,
+        backpressure=CONNECTIONS,
     )
     server.workers_kill_timeout = DRAIN_SECONDS
     serving = asyncio.create_task(server.serve(), name="http")

@@ -1,6 +1,7 @@
 """The server as a process: serving, draining on SIGTERM, failing plainly."""
 
 import os
+import resource
 import signal
 import socket
 import subprocess
@@ -8,6 +9,7 @@ import sys
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from pathlib import Path
 
 import httpx
@@ -72,6 +74,17 @@ def test_a_request_under_way_is_finished_before_the_process_ends(
 def test_a_server_leaves_no_memory_on_the_disk_when_it_crashes(server: subprocess.Popen[str]) -> None:
     """Keys that sign and open the vault are in it."""
     assert psutil.Process(server.pid).rlimit(psutil.RLIMIT_CORE) == (0, 0)
+
+
+def test_a_thousand_connections_that_ask_nothing_keep_nobody_out(server: subprocess.Popen[str], port: int) -> None:
+    """They need no token: the head of their request is never whole."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (min(max(soft, 4_096), hard), hard))
+    with ExitStack() as held:
+        for _ in range(1_200):
+            holder = held.enter_context(socket.create_connection(("127.0.0.1", port)))
+            holder.sendall(b"GET /health/live HTTP/1.1\r\n")
+        assert httpx.get(f"http://127.0.0.1:{port}/health/live", timeout=20).status_code == 200
 
 
 def test_health_says_ready_when_every_check_passes(server: subprocess.Popen[str], port: int) -> None:
