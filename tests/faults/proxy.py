@@ -75,8 +75,8 @@ class FaultProxy:
     def reset(self) -> None:
         """Reset every open connection."""
         for pair in list(self._pairs):
-            _reset(pair.client)
-            _reset(pair.server)
+            cut(pair.client)
+            cut(pair.server)
 
     def black_hole(self) -> None:
         """Swallow everything in both directions, on old connections and on new ones, and close none."""
@@ -94,12 +94,12 @@ class FaultProxy:
 
     async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         if self.refusing:
-            _reset(writer)
+            cut(writer)
             return
         try:
             server_reader, server_writer = await asyncio.open_connection(*self._target)
         except OSError:
-            _reset(writer)
+            cut(writer)
             return
         pair = _Pair(writer, server_writer)
         self._pairs.add(pair)
@@ -107,8 +107,8 @@ class FaultProxy:
             await asyncio.gather(self._from_client(pair, reader), self._from_server(pair, server_reader))
         finally:
             self._pairs.discard(pair)
-            _reset(writer)
-            _reset(server_writer)
+            cut(writer)
+            cut(server_writer)
 
     async def _from_client(self, pair: _Pair, reader: asyncio.StreamReader) -> None:
         with contextlib.suppress(OSError):
@@ -127,8 +127,8 @@ class FaultProxy:
             self.cut_after -= len(chunk)
             if self.cut_after <= 0:
                 self.cut_after = None
-                _reset(pair.client)
-                _reset(pair.server)
+                cut(pair.client)
+                cut(pair.server)
                 return False
         if self._armed is None:
             return True
@@ -140,8 +140,8 @@ class FaultProxy:
         self.hits += 1
         match fault:
             case Fault.LOST:
-                _reset(pair.client)
-                _reset(pair.server)
+                cut(pair.client)
+                cut(pair.server)
                 return False
             case Fault.LOST_SILENTLY:
                 pair.silent = True
@@ -163,13 +163,13 @@ class FaultProxy:
                 pair.client.write(chunk)
                 await pair.client.drain()
         if not self._is_silent(pair):
-            _reset(pair.client)
+            cut(pair.client)
 
     def _is_silent(self, pair: _Pair) -> bool:
         return pair.silent or self._black_hole
 
 
-def _reset(writer: asyncio.StreamWriter) -> None:
+def cut(writer: asyncio.StreamWriter) -> None:
     """Close a connection with RST, as a dying machine's network does, instead of a polite FIN."""
     sock = writer.get_extra_info("socket")
     if sock is not None:

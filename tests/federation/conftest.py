@@ -1,7 +1,8 @@
 """A federation's database, and towns admitted to it directly; admission itself has tests of its own."""
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import AsyncGenerator, Iterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
@@ -92,8 +93,9 @@ def database(postgres: EmbeddedPostgres, template: EmbeddedDatabase) -> Iterator
         yield database
 
 
-@pytest.fixture
-async def federation(database):
+@asynccontextmanager
+async def federating(database: EmbeddedDatabase) -> AsyncGenerator[Federation]:
+    """Give a federation over its database."""
     pool = await create_pool(database.runner_dsn)
     cosigner = generate_cosigner(f"{FEDERATION}/receipts")
     receiver = Receiver(pool, FEDERATION, cosigner, clock=lambda: made.now)
@@ -101,6 +103,12 @@ async def federation(database):
     made = Federation(pool, database.owner_dsn, database.runner_dsn, receiver, projector, cosigner)
     yield made
     await pool.close()
+
+
+@pytest.fixture
+async def federation(database):
+    async with federating(database) as made:
+        yield made
 
 
 @pytest.fixture

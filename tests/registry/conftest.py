@@ -110,9 +110,9 @@ def issue_body(**changes: object) -> dict[str, Any]:
     return msgspec.json.decode(msgspec.json.encode(ISSUE)) | changes
 
 
-@pytest.fixture(scope="session")
-def template(postgres: EmbeddedPostgres) -> Iterator[EmbeddedDatabase]:
-    """A migrated database to copy, with two running roles made by an administrator."""
+@contextmanager
+def migrated(postgres: EmbeddedPostgres) -> Iterator[EmbeddedDatabase]:
+    """Give a migrated database to copy, with two running roles made by an administrator."""
     database = postgres.create_database(f"registry{uuid.uuid4().hex[:12]}")
     relay = f"{database.name}_relay"
     postgres.run_sql(f"CREATE ROLE \"{relay}\" LOGIN PASSWORD '{postgres._password(relay)}'")
@@ -121,6 +121,12 @@ def template(postgres: EmbeddedPostgres) -> Iterator[EmbeddedDatabase]:
     yield database
     postgres.run_sql(f'DROP DATABASE "{database.name}" WITH (FORCE)')
     postgres.run_sql(f'DROP ROLE "{database.owner}", "{database.runner}", "{relay}"')
+
+
+@pytest.fixture(scope="session")
+def template(postgres: EmbeddedPostgres) -> Iterator[EmbeddedDatabase]:
+    with migrated(postgres) as database:
+        yield database
 
 
 @contextmanager

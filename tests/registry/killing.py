@@ -1,7 +1,6 @@
 """Work on the vault's keys in a process that is killed (SIGKILL) before a chosen step."""
 
 import asyncio
-import multiprocessing
 import os
 import signal
 from collections.abc import Callable
@@ -11,15 +10,13 @@ from typing import Any
 
 import asyncpg
 
+from tests.faults.children import context
 from tomoni.database import Pool, create_pool
 from tomoni_registry.vault import rotation
 from tomoni_registry.vault.keyring import Keyring
 
 ON_THE_DISK = ("fsync", "rename", "link", "unlink", "ftruncate")
 IN_THE_DATABASE = ("execute", "fetch", "fetchval")
-
-_context = multiprocessing.get_context("forkserver")
-_context.set_forkserver_preload([__name__])
 
 
 class Steps:
@@ -49,7 +46,7 @@ def killed_destroying(dsn: str, folder: Path, today: date, steps: int) -> bool:
 
 
 def _killed(work: Callable[[Pool, Keyring, date], Any], dsn: str, folder: Path, today: date, steps: int) -> bool:
-    process = _context.Process(target=_run, args=(work, dsn, folder, today, steps))
+    process = context.Process(target=_run, args=(work, dsn, folder, today, steps))
     process.start()
     process.join()
     assert process.exitcode in (0, -signal.SIGKILL)
