@@ -9,6 +9,7 @@ costs a fraction of what a new file and its new name do. A power cut in the midd
 which is right, since the new one was not released.
 """
 
+import errno
 import fcntl
 import hashlib
 import os
@@ -49,15 +50,20 @@ class LastWord:
     def swap(self, expected: bytes | None, note: bytes) -> None:
         """Replace the note that is expected to be there, and return when the new one is on the disk.
 
-        Raises Overtaken where another is there: somebody else has signed in the meantime. Raises ValueError for a note
-        that does not fit into a place.
+        The same note again brings it to the disk once more: one that was written before a crash, or whose writing
+        failed, can be read and need not be there. Raises Overtaken where another is there: somebody else has signed in
+        the meantime. Raises ValueError for a note that does not fit into a place, OSError where the disk fails.
         """
         with self._locked() as file:
             word = _newest(os.pread(file, 2 * PLACE_BYTES, 0))
             if (None if word is None else word.note) != expected:
                 raise Overtaken("another process has signed in the meantime")
+            if word is None:  # whoever made the file may have been killed before its name was on the disk
+                self._bring_to_disk(file)
             number = 1 if word is None else word.number + 1
-            os.pwrite(file, _place(number, note), number % 2 * PLACE_BYTES)
+            place = _place(number, note)
+            if os.pwrite(file, place, number % 2 * PLACE_BYTES) < len(place):
+                raise OSError(errno.ENOSPC, "the disk has taken only a part of the last word")
             os.fdatasync(file)
 
     @contextmanager
@@ -66,13 +72,15 @@ class LastWord:
         file = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
             fcntl.flock(file, fcntl.LOCK_EX)
-            if os.fstat(file).st_size < 2 * PLACE_BYTES:
-                os.posix_fallocate(file, 0, 2 * PLACE_BYTES)  # a word must not need room on a full disk
-                os.fsync(file)
-                _sync_folder(self.path.parent)
             yield file
         finally:
             os.close(file)
+
+    def _bring_to_disk(self, file: int) -> None:
+        """Give the file its two places, with room on the disk, which may be full later; bring it and its name there."""
+        os.posix_fallocate(file, 0, 2 * PLACE_BYTES)
+        os.fsync(file)
+        _sync_folder(self.path.parent)
 
 
 def _place(number: int, note: bytes) -> bytes:

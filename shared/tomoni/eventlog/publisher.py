@@ -200,6 +200,8 @@ class CheckpointPublisher:
         tree, grown = await self._grow(state, end)
         if word is not None and completing:
             note = word.note
+            # Signed and not stored: who wrote it was killed, or the disk failed, perhaps before it was on the disk.
+            await asyncio.to_thread(self._last_word.swap, note, note)
         else:
             signers = await self._keys.signers(state.tree.size, end)
             note = sign_checkpoint(Checkpoint(self._origin, end, tree.root()), signers)
