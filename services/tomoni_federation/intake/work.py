@@ -80,7 +80,7 @@ class Receipts:
             await self.give_again(ended)
 
     async def give_again(self, codes: Sequence[str] | None = None) -> None:
-        """Send the newest receipts of some logs, or of all: after a start, and to a hub that was wiped.
+        """Send the newest receipts of some logs, or of all: to a hub that may lack them.
 
         Of those that are named and have none, say that nothing is held: the hub may still have a receipt by the
         database that was lost, and their relays would wait for ever.
@@ -139,11 +139,6 @@ class Work:
 
     async def run(self) -> None:
         """Run all loops until cancelled; an error nobody expected ends them, and with them the process."""
-        await self._projector.start()
-        await self._scrubber.start()
-        await self._receipts.hold_back(await self._scrubber.older_receipts())
-        await self._receipts.give_again()
-        self._evidence.set()
         async with asyncio.TaskGroup() as group:
             group.create_task(_for_ever("events", lambda: self._intake(EVENTS, self._take_events)))
             group.create_task(_for_ever("heartbeats", lambda: self._intake(HEARTBEATS, self._receiver.heartbeats)))
@@ -153,11 +148,19 @@ class Work:
             group.create_task(_for_ever("scrub", self._scrub))
 
     async def _intake(self, stream: str, take: Callable[[Sequence[RawMessage]], Awaitable[Received]]) -> None:
-        """Take one stream from the hub, over one connection after the other."""
+        """Take one stream from the hub, over one connection after the other.
+
+        What is taken may be committed although the answer was lost, and then it comes again and changes nothing: so at
+        each beginning receipts and evidence are looked for that were never passed on.
+        """
         consumer = PullConsumer(self._connection, stream, INTAKE, batch=BATCH)
         await self._connection.wait_connected()
         async with consumer.open():
             await self._align(consumer, stream)
+            await self._scrubber.start()
+            await self._receipts.hold_back(await self._scrubber.older_receipts())
+            await self._receipts.give_again()
+            self._evidence.set()
             FAILING.labels(stream.lower()).set(0)
             async for messages in consumer.batches():
                 received = await take(messages)
@@ -182,15 +185,13 @@ class Work:
     async def _align(self, consumer: PullConsumer, stream: str) -> None:
         known = await self._pool.fetchval("SELECT created FROM mirror.courier WHERE stream = $1", stream)
         found = await consumer.align(known)
-        if found == known:
-            return
-        await self._pool.execute(
-            """INSERT INTO mirror.courier (stream, created) VALUES ($1, $2)
-            ON CONFLICT (stream) DO UPDATE SET created = excluded.created""",
-            stream,
-            found,
-        )
-        await self._receipts.give_again()  # the hub was wiped, its receipts too: relays then know where to go on
+        if found != known:
+            await self._pool.execute(
+                """INSERT INTO mirror.courier (stream, created) VALUES ($1, $2)
+                ON CONFLICT (stream) DO UPDATE SET created = excluded.created""",
+                stream,
+                found,
+            )
 
     async def _pass_on(self, received: Received) -> None:
         for receipt in received.receipts:
@@ -206,8 +207,12 @@ class Work:
 
     async def _project(self) -> None:
         await self._projector.wait(RETRY_SECONDS)
-        if await self._projector.catch_up():
-            self._evidence.set()
+        changed = True  # where it is interrupted, a part of it may be done
+        try:
+            changed = await self._projector.catch_up() > 0
+        finally:
+            if changed:
+                self._evidence.set()
 
     async def _record(self) -> None:
         await self._evidence.wait()

@@ -65,15 +65,21 @@ class Projector:
         self._behind = asyncio.Event()
         self._behind.set()
         self._unaccused: dict[str, Fault] = {}
+        self._in_doubt = True
+        """Whether a step may have been committed that did not report."""
 
     def notify(self) -> None:
         """Say that there may be more in the mirror."""
         self._behind.set()
 
     async def start(self) -> None:
-        """Make the cursors that are missing, and give logs that were halted another try by this version."""
+        """Make the cursors that are missing, and give logs that were halted another try by this version.
+
+        Another try also tells what made a log halt: a step that was interrupted may have halted it and not said why.
+        """
         await self._pool.execute(sql.ENSURE_CURSORS, sql.PROJECTION, sql.VERSION)
         await self._pool.execute(sql.RETRY_HALTED, sql.PROJECTION, sql.VERSION)
+        self._in_doubt = False
 
     async def wait(self, seconds: float) -> None:
         """Wait until somebody notified, or for some seconds: another process may have written."""
@@ -94,8 +100,11 @@ class Projector:
     async def step(self) -> int:
         """Project what is behind, up to the budget, in one transaction; return how many entries that were.
 
-        Logs that a step before could only halt, and not accuse, are counted too.
+        Logs that a step before could only halt, and not accuse, are counted too. The first step is a start.
         """
+        if self._in_doubt:
+            await self.start()
+        self._in_doubt = True
         late = await self._accuse()
         try:
             count, changes = await self._advance(new_too=False)
@@ -107,6 +116,7 @@ class Projector:
         }
         _report(changes)
         await self._accuse()
+        self._in_doubt = False
         return count + late
 
     async def _advance(self, *, new_too: bool) -> tuple[int, list[Changes]]:
