@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable
 from datetime import timedelta
 
 import asyncpg
+from tomoni_federation.status.decision import decide
 
 from tests.faults import lives
 from tests.faults.children import Work
@@ -38,7 +39,6 @@ from tomoni.transport import (
 from tomoni.transport.consume import RawMessage
 from tomoni.transport.subjects import EVENTS, KIND_HEADER, POSITION_HEADER, RECEIPTS
 from tomoni_federation.admissions.office import Office
-from tomoni_federation.status.decision import decide
 from tomoni_federation.status.query import look_up
 from tomoni_registry.relay.settings import RelaySettings
 

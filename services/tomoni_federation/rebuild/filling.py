@@ -11,6 +11,7 @@ from typing import Final, NamedTuple
 import asyncpg
 
 from tomoni.database import Connection
+from tomoni.eventlog.connections import BROKEN
 from tomoni.history.faults import HandlerError
 from tomoni_federation.projections.project import Behind, fold_behind, share, write_changes
 from tomoni_federation.projections.sql import PROJECTION, VERSION
@@ -77,7 +78,10 @@ async def extent(connection: Connection, version: str) -> Extent:
 async def fill(
     connections: Sequence[Connection], version: str, federation: str, budget: int, on_progress: OnProgress
 ) -> int:
-    """Fill a version as far as the serving one is now; return how many entries that were. Raises RebuildFaultError."""
+    """Fill a version as far as the serving one is now; return how many entries that were.
+
+    Raises RebuildFaultError, and what the database raises where it is lost.
+    """
     behind = await connections[0].fetch(_BEHIND.format(version=version), PROJECTION, VERSION, None)
     done = (await extent(connections[0], version)).entries
     total = done + sum(row["target"] - row["position"] for row in behind)
@@ -99,6 +103,8 @@ async def fill(
                 group.create_task(work(connection))
     except* RebuildFaultError as faults:
         raise faults.exceptions[0] from None
+    except* BROKEN as lost:
+        raise lost.exceptions[0] from None
     return filled
 
 

@@ -10,6 +10,7 @@ import asyncpg
 
 from tomoni.addresses import require_private_database
 from tomoni.database import Connection
+from tomoni.eventlog.connections import BROKEN
 from tomoni.settings import SettingsError
 from tomoni_federation.rebuild import versions
 from tomoni_federation.rebuild.comparing import Difference, cursor_differences, differences
@@ -181,7 +182,11 @@ class _Candidate:
 
 @asynccontextmanager
 async def _connected(owner_dsn: str) -> AsyncGenerator[list[Connection]]:
-    """Give connections of the owner, of which the first holds a lock: one rebuild at a time in a database."""
+    """Give connections of the owner, of which the first holds a lock: one rebuild at a time in a database.
+
+    Raises SettingsError where the database cannot be used, or is lost on the way: nobody then knows whether the last
+    step was done, and calling again does what is left.
+    """
     require_private_database(owner_dsn)
     async with AsyncExitStack() as stack:
         connections: list[Connection] = []
@@ -195,4 +200,8 @@ async def _connected(owner_dsn: str) -> AsyncGenerator[list[Connection]]:
             raise RebuildRefusedError("another rebuild is running") from None
         except (OSError, asyncpg.PostgresError) as error:
             raise SettingsError(f"the database cannot be used: {type(error).__name__}; check its owner's") from error
-        yield connections
+        try:
+            yield connections
+        except BROKEN as error:
+            text = "the connection to the database was lost; what is done stays, call it again"
+            raise SettingsError(f"{text} ({type(error).__name__})") from error
