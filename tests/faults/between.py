@@ -7,7 +7,6 @@ from collections.abc import Awaitable, Callable
 from datetime import timedelta
 
 import asyncpg
-from tomoni_federation.status.decision import decide
 
 from tests.faults import lives
 from tests.faults.children import Work
@@ -22,6 +21,7 @@ from tomoni.admission import sign_admission
 from tomoni.eventlog import Sequencer
 from tomoni.events import decode_event
 from tomoni.events.federation import JurisdictionQuarantined
+from tomoni.history.status import decide
 from tomoni.times import day_in_japan
 from tomoni.tlog.checkpoint import parse_checkpoint
 from tomoni.tlog.note import read_note
