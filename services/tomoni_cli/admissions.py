@@ -14,6 +14,7 @@ from rich.console import Console
 
 from tomoni.admission import AdmissionError, AdmissionRequest, TransportKeyRequest, verify_admission
 from tomoni.eventlog import Sequencer
+from tomoni.events.federation import Branch
 from tomoni.jurisdictions import JurisdictionError, by_code
 from tomoni.service import open_pool
 from tomoni.settings import SettingsError
@@ -59,15 +60,25 @@ def readmit(
     from_size: Annotated[
         int | None, Parameter(help="The proven size to go on from; left out: where the history stands still.")
     ] = None,
+    branch_size: Annotated[int | None, Parameter(help="The size of a checkpoint of the history that counts.")] = None,
+    branch_root: Annotated[str | None, Parameter(help="And its root, in hex, as verify-evidence prints both.")] = None,
 ) -> None:
-    """Let a suspended or quarantined town go on from a proven size with new keys, while the service runs."""
+    """Let a suspended or quarantined town go on from a proven size with new keys, while the service runs.
+
+    Without a branch the history that the federation holds goes on. Where the other of two counts, name it by one of its
+    checkpoints, and the last size with a receipt on which both agree; nothing but that history is then accepted.
+    """
+    if (branch_size is None) != (branch_root is None):
+        raise SettingsError("a branch is named by both, --branch-size and --branch-root")
     settings = load_settings(config)
     try:
         asked = msgspec.json.decode(request.read_bytes(), type=AdmissionRequest)
         verify_admission(settings.federation, asked)
+        named = None if branch_size is None else {"size": branch_size, "root": branch_root}
+        branch = msgspec.convert(named, Branch | None)
     except (OSError, msgspec.MsgspecError, AdmissionError) as error:
         raise SettingsError(f"{request} is no request that can be granted: {error}") from error
-    admission = _decide(config, lambda office: office.readmit(asked, from_size))
+    admission = _decide(config, lambda office: office.readmit(asked, from_size, branch))
     Console(soft_wrap=True, highlight=False).print(f"{admission.code} goes on with {admission.keys[0]}.")
 
 

@@ -98,7 +98,6 @@ def migrate(*, config: Config, database: Owner) -> None:
 
 
 app.command("tomoni_cli.evidence:write", name="evidence", help="Write the evidence against a log as a file.")
-app.command("tomoni_cli.readmit:readmit", name="readmit", help="Let a town's history go on, as the branch that counts.")
 app.command("tomoni_cli.rebuild:rebuild", name="rebuild", help="Make the read model anew, beside the one that serves.")
 app.command("tomoni_cli.bundles:import_bundle", name="import", help="Take in a bundle that a town has carried here.")
 app.command("tomoni_cli.bundles:give_receipt", name="receipt", help="Write a town's newest receipt into a file.")

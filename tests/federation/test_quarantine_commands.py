@@ -8,7 +8,6 @@ import pytest
 
 from tests.federation.quarantines import CODE, asking, caught, convinced, named, renewed
 from tests.federation.towns import FEDERATION
-from tests.federation.watching import served
 from tomoni.events.canonical import encode
 from tomoni_cli.audit import app as audit
 from tomoni_cli.federation import app as federation_commands
@@ -94,20 +93,16 @@ async def test_evidence_that_is_not_there_and_one_that_would_not_convince_are_no
     assert [one.name for one in tmp_path.iterdir() if "evidence" in one.name] == []
 
 
-async def test_the_secretariat_readmits_the_branch_that_counts_by_a_command(desk, split, tmp_path, capsys):
+async def test_the_secretariat_readmits_the_branch_that_counts_by_a_command(desk, split, settings, tmp_path, capsys):
     town, other = split
     back = renewed(other)
-    request, token = tmp_path / "admission-request.json", tmp_path / "token"
+    request = tmp_path / "admission-request.json"
     request.write_bytes(encode(asking(back)))
-    token.write_text(desk.token("secretariat"))
-    token.chmod(0o600)
     branch = named(other)
-    async with served(desk) as (http, _):
-        where = ["--url", str(http.base_url), "--token-file", token]
-        wanted = ["--branch-size", branch["size"], "--branch-root", branch["root"]]
-        assert await run(federation_commands, "readmit", request, *where, *wanted) == 3
-        assert "from_size" in capsys.readouterr().err
-        assert await run(federation_commands, "readmit", request, *where, *wanted, "--from-size", 2) == 0
-    assert f"{CODE} is open.\n" in capsys.readouterr().out
+    wanted = ["--config", settings, "--branch-size", branch["size"], "--branch-root", branch["root"]]
+    assert await run(federation_commands, "readmit", request, *wanted) == 1
+    assert "from_size" in capsys.readouterr().err
+    assert await run(federation_commands, "readmit", request, *wanted, "--from-size", 2) == 0
+    assert f"{CODE} goes on with {back.log_key.vkey}" in capsys.readouterr().out
     await desk.hear(back)
     assert await desk.federation.mirrored(town) == other.entries

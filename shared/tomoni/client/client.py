@@ -11,7 +11,6 @@ import msgspec
 import stamina
 
 from tomoni.addresses import is_private_url, is_this_machine
-from tomoni.admission import AdmissionRequest
 from tomoni.client.answers import (
     Change,
     Completeness,
@@ -160,15 +159,6 @@ class Client:
         if on is not None:
             query["on"] = on.isoformat()
         return _read(await self._ask("GET", "/v1/statistics", query=query), Statistics)
-
-    async def readmit(
-        self, request: AdmissionRequest, *, from_size: int | None = None, branch: tuple[int, str] | None = None
-    ) -> None:
-        """Let a jurisdiction's history go on, as the branch of a size and a root in hex; for the secretariat."""
-        named = None if branch is None else {"size": branch[0], "root": branch[1]}
-        body = {"request": request, "from_size": from_size, "branch": named}
-        given = {name: value for name, value in body.items() if value is not None}
-        await self._ask("POST", f"/v1/jurisdictions/{request.code}/readmit", given)
 
     def _headers(self) -> dict[str, str]:
         token = self._token if isinstance(self._token, str) else self._token()
