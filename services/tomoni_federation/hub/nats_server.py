@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import os
+import shutil
 import signal
 from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
@@ -19,6 +20,11 @@ log = structlog.get_logger()
 READY_SECONDS: Final = 60.0
 STOP_SECONDS: Final = 20.0
 _RESTART_SECONDS: Final = 1.0
+_LOOK_SECONDS: Final = 5.0
+_STUCK: Final = (b"write error", b"JetStream not enabled")
+"""What `/healthz` says of a server that met an error of its disk: one stream or all are closed until it ends."""
+ROOM_BYTES: Final = 16 * 2**20
+"""What must be free before a server that met a full disk is started again: it opens new files of some megabytes."""
 
 
 class ServerError(Exception):
@@ -157,6 +163,27 @@ class NatsServer:
                 log.error("nats_server_not_restarted", error=type(error).__name__)
             else:
                 await restarted()
+
+    async def end_when_stuck(self) -> None:
+        """End a server that met a full disk, or one that it may not write to, once there is room; look for ever.
+
+        It refuses every message from then on, whatever room there is. `supervise` starts it again.
+        """
+        seen = 0
+        while True:
+            await asyncio.sleep(_LOOK_SECONDS)
+            seen = seen + 1 if await self._is_stuck() else 0
+            if seen > 1 and shutil.disk_usage(self._configuration.parent).free > ROOM_BYTES:  # one may just have begun
+                seen = 0
+                log.error("nats_server_stuck")
+                with contextlib.suppress(ProcessLookupError, ServerError):
+                    os.kill(self.pid, signal.SIGTERM)
+
+    async def _is_stuck(self) -> bool:
+        with contextlib.suppress(httpx.HTTPError):
+            answer = await self._http.get(f"{self._monitor}/healthz")
+            return answer.status_code != 200 and any(words in answer.content for words in _STUCK)
+        return False
 
     async def require_healthy(self) -> None:
         """Raise ServerError unless every stream and consumer works, in a cluster with a leader each."""

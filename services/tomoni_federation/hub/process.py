@@ -78,6 +78,7 @@ class Hub:
                 async with asyncio.TaskGroup() as group:
                     tasks = [
                         group.create_task(self.server.supervise(self._after_restart), name="supervise"),
+                        group.create_task(self.server.end_when_stuck(), name="end when stuck"),
                         group.create_task(self._keep_following(), name="follow"),
                         group.create_task(self._keep_provisioned(), name="provision"),
                     ]
