@@ -1,7 +1,7 @@
-"""Write the exact versions of the whole dependency tree: the constraints in pyproject.toml and deploy/requirements.txt.
+"""Write the exact versions of the whole dependency tree: constraints in pyproject.toml, and two files of requirements.
 
 Run it after changing a dependency: `uv run --all-groups python deploy/pin.py`. The lock file that uv writes names
-registry hosts and is therefore not committed; these two say the same without them.
+registry hosts and is therefore not committed; these say the same without them.
 """
 
 import re
@@ -53,6 +53,8 @@ def main() -> None:
     write_constraints("constraint-dependencies", pinned(compiled("pyproject.toml", *groups, *PLAIN)))
     write_constraints("build-constraint-dependencies", pinned(compiled("-", *PLAIN, text="\n".join(BUILD))))
     (ROOT / "deploy" / "requirements.txt").write_text(compiled("pyproject.toml", *HASHED), "utf-8")
+    build = compiled("-", *HASHED, text="\n".join(BUILD))
+    (ROOT / "deploy" / "build-requirements.txt").write_text(build, "utf-8")
 
 
 if __name__ == "__main__":
