@@ -53,6 +53,12 @@ def grow(archive: Archive, town: Town, lives: int) -> None:
     archive.write(town)
 
 
+def test_histories_are_for_whoever_fetched_them(archive: Archive, tmp_path: Path):
+    archive.write(archive.admit(lively("131130", 1)))
+    fetch(archive, tmp_path / "histories")
+    assert (tmp_path / "histories").stat().st_mode & 0o777 == 0o700
+
+
 class Cut(ArchiveSource):
     """A source whose line breaks after a number of bundles."""
 

@@ -144,6 +144,10 @@ def _fetch_one(source: Source, folder: Path, on_progress: Progress | None) -> tu
         if on_progress is not None:
             on_progress(code, held, size)
 
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)  # how much a town records is its secret
+    except OSError as error:
+        raise SourceError(f"the folder {folder} cannot be made: {error.strerror}") from error
     return code, fetch_log(source, LogFolder(folder / code), origin, show)
 
 
