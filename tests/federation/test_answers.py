@@ -520,3 +520,36 @@ async def test_commands_about_nobody_are_refused(desk, shibuya):
     member = {"member": "131130", "effective_on": "2026-04-01"}
     for name in ("nobody", "No Slug"):
         assert (await desk.post(f"/v1/networks/{name}/members", member, "secretariat")).status_code == 404
+
+
+async def test_what_is_proven_and_not_projected_yet_is_never_shown_as_valid(desk, shibuya):
+    certificate, handle = shibuya.issue()
+    _, other = shibuya.issue()
+    await desk.hear(shibuya)
+    end = shibuya.size
+    shibuya.revoke(certificate)
+    await desk.federation.receiver.events(shibuya.messages(end))
+    answer = await desk.status(shibuya, handle)
+    assert (answer["status"], answer["reason"]) == ("unknown", "being-read")
+    assert (await desk.recognition(shibuya, handle, shibuya))["decision"] == "unknown"
+    assert (await desk.status(shibuya, new_handle()))["reason"] == "being-read"
+    assert (await desk.status(shibuya, other))["status"] == "valid"
+    await desk.federation.projector.catch_up()
+    assert (await desk.status(shibuya, handle))["status"] == "not-valid"
+    assert (await desk.status(shibuya, new_handle()))["status"] == "not-found"
+
+
+@pytest.mark.parametrize("waiting", [b"no event", 1001])
+async def test_what_waits_and_cannot_be_told_apart_is_about_every_document(desk, shibuya, waiting):
+    _, handle = shibuya.issue()
+    await desk.hear(shibuya)
+    size = shibuya.size
+    if waiting == b"no event":
+        shibuya.append(waiting)
+    else:
+        other, _ = shibuya.issue()
+        for _ in range(waiting // 2):
+            shibuya.revoke(other)
+            shibuya.reinstate(other)
+    await desk.federation.receiver.events(shibuya.messages(size))
+    assert (await desk.status(shibuya, handle))["reason"] == "being-read"

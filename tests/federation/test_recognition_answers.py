@@ -183,3 +183,28 @@ async def test_a_receiver_not_heard_of_says_nothing_of_its_arrangements(desk, sh
     _, handle = shibuya.issue()
     await desk.hear(shibuya)
     assert "considered" not in await desk.recognition(shibuya, handle, Town("141003"))
+
+
+async def test_an_arrangement_that_was_withdrawn_decides_nothing_before_that_is_projected(desk, shibuya, setagaya):
+    _, handle = shibuya.issue()
+    arrangement = setagaya.declare(shibuya.code)
+    await desk.hear(shibuya, setagaya)
+    assert (await desk.recognition(shibuya, handle, setagaya))["decision"] == "recognised"
+    setagaya.withdraw(arrangement)
+    await desk.federation.receiver.events(setagaya.messages(1))
+    answer = await desk.recognition(shibuya, handle, setagaya)
+    assert reasons(answer) == ("unknown", ["arrangement-unknown"])
+    await desk.federation.projector.catch_up()
+    assert (await desk.recognition(shibuya, handle, setagaya))["decision"] == "not-recognised"
+
+
+async def test_an_issuer_that_left_a_network_is_no_member_before_that_is_projected(desk, members):
+    shibuya, setagaya = members
+    _, handle = shibuya.issue()
+    await desk.hear(*members)
+    size = shibuya.size
+    join(shibuya, j.NetworkLeft, date(2026, 10, 1))
+    await desk.federation.receiver.events(shibuya.messages(size))
+    assert reasons(await desk.recognition(shibuya, handle, setagaya)) == ("unknown", ["arrangement-unknown"])
+    await desk.federation.projector.catch_up()
+    assert (await desk.recognition(shibuya, handle, setagaya))["decision"] == "not-recognised"

@@ -348,3 +348,18 @@ async def test_a_projection_that_fails_tells_nothing(desk, watcher, shibuya):
     await desk.federation.as_owner("DROP TRIGGER refusing ON projection.cursor")
     await desk.federation.projector.catch_up()
     assert await watcher.told() == [("a", "valid"), ("a", "not-valid")]
+
+
+async def test_what_waits_to_be_projected_is_told_once_it_is(desk, shibuya):
+    certificate, handle = shibuya.issue()
+    await desk.hear(shibuya)
+    size = shibuya.size
+    shibuya.revoke(certificate)
+    await desk.federation.receiver.events(shibuya.messages(size))
+    watcher = await Watcher(desk).open()
+    missing = new_handle()
+    await watcher.add((shibuya, handle, "case-1"), (shibuya, missing, "case-2"))
+    before = await watcher.told()
+    assert {("case-1", "valid"), ("case-2", "not-found")} <= set(before)
+    await desk.federation.projector.catch_up()
+    assert await watcher.told(len(before)) == [("case-1", "not-valid")]

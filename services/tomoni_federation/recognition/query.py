@@ -13,13 +13,13 @@ from tomoni.history.known import Known, Told
 from tomoni.history.networks import Acceptance, Change, Charter
 from tomoni.history.status import IssuerView
 from tomoni_federation.projections.sql import PROJECTION, VERSION
-from tomoni_federation.status.query import Key, look_up
+from tomoni_federation.status.query import WAITING, Key, look_up, waiting_of
 
 _RECEIVERS: Final = """
-SELECT l.log, l.state, c.fresh_as_of, c.halted IS NOT NULL AS halted, c.unknown, l.taken_back_at
+SELECT l.log, l.state, c.fresh_as_of, c.halted IS NOT NULL AS halted, c.unknown, l.taken_back_at, {waiting} AS waiting
 FROM mirror.log l JOIN projection.cursor c ON c.projection = $1 AND c.version = $2 AND c.log = l.log
 WHERE l.log = ANY ($3::text[])
-"""
+""".replace("{waiting}", WAITING)
 
 K = TypeVar("K")
 V = TypeVar("V")
@@ -99,6 +99,10 @@ async def read(pool: Pool, wanted: Sequence[Wanted]) -> list[Known]:
         unreadable = {row["log"] for row in await connection.fetch(_UNREADABLE, receivers)}
         told = await _told(connection, sorted({row["network"] for row in naming if row["network"]}), issuers, receivers)
     view_of = {row["log"]: _view(row) for row in views}
+    unreadable |= {log for log, view in view_of.items() if view.waits_for("arrangement") or view.waits_for("network")}
+    for one, (_, view) in zip(wanted, found, strict=True):
+        if view.waiting:
+            told.unclear.update((one.key[0], name) for name in told.charters if view.waits(f"network/{name}"))
     arrangements = _grouped((row["log"], to_arrangement(row)) for row in naming)
     return [
         Known(
@@ -158,6 +162,7 @@ def _view(row: asyncpg.Record) -> IssuerView:
         halted=row["halted"],
         unknown=row["unknown"],
         taken_back_at=row["taken_back_at"],
+        waiting=waiting_of(row["waiting"]),
     )
 
 

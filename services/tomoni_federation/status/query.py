@@ -10,22 +10,35 @@ from tomoni.database import Connection, Pool
 from tomoni.history.status import Certificate, Document, IssuerView
 from tomoni_federation.projections.sql import PROJECTION, VERSION
 
+MOST_WAITING: Final = 1_000
+"""Entries of a log that wait up to which it is told apart what they are about: a portion of a relay."""
+
+WAITING: Final = """CASE WHEN c.position < l.proven_size AND c.halted IS NULL AND l.state <> 'quarantined' THEN ARRAY(
+        SELECT coalesce(substring(encode(e.data, 'escape') FROM '.*"subject":"([^"]*)"'), '') FROM mirror.entry e
+        WHERE e.log = l.log AND e.position >= c.position AND e.position < l.proven_size LIMIT 1001
+    ) END"""
+"""What the entries of a log `l` are about that are proven and that its cursor `c` has not come to; NULL where none are.
+
+Within a text of canonical JSON the quotes would be escaped. An entry that is no event is about the empty text.
+"""
+
 LOOKUP: Final = """
 SELECT 0 AS n, o.log, l.state, c.fresh_as_of, c.halted IS NOT NULL AS halted, c.unknown, c.missing_unknown,
     NULL AS kind, NULL::date AS certified_on, NULL::date AS conditional_until, NULL::date AS confirmed_on,
     NULL AS effect, NULL::date AS effective_on, NULL::boolean AS certificate_unknown,
-    NULL::bigint AS first_position, NULL::bigint AS last_position, NULL::boolean AS current, l.taken_back_at
+    NULL::bigint AS first_position, NULL::bigint AS last_position, NULL::boolean AS current, l.taken_back_at,
+    NULL::uuid AS certificate, {waiting} AS waiting
 FROM (SELECT DISTINCT log FROM unnest((SELECT $3::text[])) AS log) AS o
-LEFT JOIN LATERAL (SELECT state, taken_back_at FROM mirror.log WHERE log = o.log LIMIT 1) AS l ON true
+LEFT JOIN LATERAL (SELECT log, state, proven_size, taken_back_at FROM mirror.log WHERE log = o.log LIMIT 1) AS l ON true
 LEFT JOIN LATERAL (
-    SELECT fresh_as_of, halted, unknown, missing_unknown FROM projection.cursor
+    SELECT position, fresh_as_of, halted, unknown, missing_unknown FROM projection.cursor
     WHERE projection = $1 AND version = $2 AND log = o.log LIMIT 1
 ) AS c ON true
 UNION ALL
 SELECT w.n, w.log, NULL, NULL, NULL, NULL, NULL, k.kind, k.certified_on, k.conditional_until, k.confirmed_on,
     k.effect, k.effective_on, k.unknown, k.first_position, k.last_position, k.document = w.document, (
         SELECT since FROM mirror.affected WHERE log = w.log AND certificate = d.certificate LIMIT 1
-    )
+    ), k.certificate, NULL
 FROM unnest((SELECT $3::text[]), (SELECT $4::bytea[])) WITH ORDINALITY AS w (log, document, n)
 CROSS JOIN LATERAL (
     SELECT certificate FROM projection.document WHERE log = w.log AND document = w.document LIMIT 1
@@ -33,7 +46,7 @@ CROSS JOIN LATERAL (
 CROSS JOIN LATERAL (
     SELECT * FROM projection.certificate WHERE log = w.log AND certificate = d.certificate LIMIT 1
 ) AS k
-"""
+""".replace("{waiting}", WAITING)
 """The issuers, each once (`n` is 0), and the documents that were found, by their place from 1.
 
 Joined to one another they would be compared pair by pair: the plan that is kept expects ten of each. The arrays stand
@@ -53,7 +66,7 @@ async def look_up(connection: Connection | Pool, keys: Sequence[Key]) -> list[Fo
     found: list[Found] = [(None, views[log]) for log, _ in keys]
     for row in rows:
         if (place := row["n"]) > 0:
-            found[place - 1] = (_document(row), views[row["log"]])
+            found[place - 1] = (_document(row, views[row["log"]]), views[row["log"]])
     return found
 
 
@@ -65,10 +78,16 @@ def _issuer(row: asyncpg.Record) -> IssuerView:
         unknown=bool(row["unknown"]),
         missing_unknown=bool(row["missing_unknown"]),
         taken_back_at=row["taken_back_at"],
+        waiting=waiting_of(row["waiting"]),
     )
 
 
-def _document(row: asyncpg.Record) -> Document:
+def waiting_of(subjects: Sequence[str] | None) -> frozenset[str]:
+    """Return the value of `IssuerView.waiting` of what `WAITING` gave: of too many entries, that all may be meant."""
+    return frozenset(subjects or ()) if len(subjects or ()) <= MOST_WAITING else frozenset([""])
+
+
+def _document(row: asyncpg.Record, issuer: IssuerView) -> Document:
     certificate = Certificate(
         kind=row["kind"],
         certified_on=row["certified_on"],
@@ -81,7 +100,8 @@ def _document(row: asyncpg.Record) -> Document:
         last_position=row["last_position"],
         taken_back_at=row["taken_back_at"],
     )
-    return Document(certificate=certificate, current=row["current"])
+    waits = bool(issuer.waiting) and issuer.waits(f"certificate/{row['certificate']}")
+    return Document(certificate=certificate, current=row["current"], waits=waits)
 
 
 class Gatherer:

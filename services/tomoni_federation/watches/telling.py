@@ -12,10 +12,11 @@ from typing import Final, NamedTuple
 from uuid import UUID
 
 from asyncpg import Record
+from msgspec.structs import replace
 
 from tomoni.database import Connection
 from tomoni.history.fold import Changes
-from tomoni.history.status import IssuerView, Reason, Status, decide
+from tomoni.history.status import Document, IssuerView, Reason, Status, decide
 from tomoni.times import day_in_japan
 from tomoni_federation.bulk import columns, execute_many
 from tomoni_federation.status.query import Found, look_up
@@ -81,12 +82,19 @@ async def tell(connection: Connection, documents: Sequence[Watched], now: dateti
     named = columns([(one.watch, one.reference) for one in documents])
     await execute_many(connection, sql.POINT, [tuple(row) for row in await connection.fetch(sql.WHOSE, *named)])
     rows = await connection.fetch(sql.TOLD, *named)
-    found = await look_up(connection, [(row["log"], row["document"]) for row in rows])
+    found = [_as_read(*one) for one in await look_up(connection, [(row["log"], row["document"]) for row in rows])]
     issuers = {row["log"]: issuer for row, (_, issuer) in zip(rows, found, strict=True)}
     await write(connection, [*_of_issuers(rows, issuers, now), *_of_documents(rows, found, now)], now)
     strange = sorted(log for log, issuer in issuers.items() if view_of(issuer, now) != settled.get(log))
     if strange:  # should the view that the others were settled under come back, all must be looked at again
         await connection.execute(sql.UNSETTLE, strange)
+
+
+def _as_read(document: Document | None, issuer: IssuerView) -> Found:
+    """Return what is told of: what waits to be projected is told of by the transaction that projects it."""
+    if not issuer.waiting:
+        return document, issuer
+    return document and replace(document, waits=False), replace(issuer, waiting=frozenset())
 
 
 def _of_issuers(rows: Sequence[Record], issuers: Mapping[str, IssuerView], now: datetime) -> list[News]:

@@ -21,6 +21,7 @@ Reason = Literal[
     "certificate-unknown-event",
     "taken-back",
     "never-proven",
+    "being-read",
     "stale",
     "conditional-lapse-unproven",
     "conditional-lapse-ahead",
@@ -54,6 +55,8 @@ class Document(msgspec.Struct, frozen=True, kw_only=True):
     certificate: Certificate
     current: bool
     """False once another document was issued in its place."""
+    waits: bool = False
+    """Something is proven of its certificate that was not projected yet."""
 
 
 class IssuerView(msgspec.Struct, frozen=True, kw_only=True):
@@ -70,12 +73,22 @@ class IssuerView(msgspec.Struct, frozen=True, kw_only=True):
     """An event of an unknown type is about a certificate: a document not found may be one it issued."""
     taken_back_at: datetime | None = None
     """When entries that had been proven left its history."""
+    waiting: frozenset[str] = frozenset()
+    """Subjects with a proven entry that was not projected yet: it may be an end. The empty text is every one."""
 
     @property
     def is_taken_back(self) -> bool:
         """Whether entries left its history and it has not been heard of since: what they said may hold or not."""
         taken = self.taken_back_at
         return taken is not None and (self.fresh_as_of is None or self.fresh_as_of < taken)
+
+    def waits(self, subject: str) -> bool:
+        """Return whether something about a subject is proven and not projected yet."""
+        return subject in self.waiting or "" in self.waiting
+
+    def waits_for(self, kind: str) -> bool:
+        """Return whether that may be so of any subject of a kind, `certificate` for one."""
+        return any(not subject or subject.startswith(f"{kind}/") for subject in self.waiting)
 
 
 class Answer(msgspec.Struct, frozen=True, kw_only=True):
@@ -92,6 +105,7 @@ def decide(document: Document | None, issuer: IssuerView, *, max_age: timedelta,
     """Return the status of a document on a day in Japan, from a log no older than `max_age` at `now`.
 
     On a day to come it is what is known now of that day: an end that is recorded counts, one that is not cannot.
+    What is proven and not projected yet may be an end: until it is read the document is unknown.
     """
     fresh = issuer.fresh_as_of
     if (reason := _untrusted(issuer)) is not None:
@@ -119,10 +133,10 @@ def _untrusted(issuer: IssuerView) -> Reason | None:
 
 
 def _on_day(document: Document | None, issuer: IssuerView, on: date, fresh: datetime, today: date) -> Answer:
-    if document is None and not issuer.missing_unknown:
+    if (reason := _unread(document, issuer)) is not None:
+        return Answer(status="unknown", fresh_as_of=fresh, reason=reason)
+    if document is None:
         return Answer(status="not-found", fresh_as_of=fresh)
-    if document is None or document.certificate.unknown:
-        return Answer(status="unknown", fresh_as_of=fresh, reason="certificate-unknown-event")
     certificate = document.certificate
     condition = _condition(certificate, on, fresh, today)
     if has_ended(certificate, on) or on < certificate.certified_on or condition == "not-valid":
@@ -132,6 +146,18 @@ def _on_day(document: Document | None, issuer: IssuerView, on: date, fresh: date
     if condition in ("conditional-lapse-unproven", "conditional-lapse-ahead"):
         return Answer(status="unknown", fresh_as_of=fresh, reason=condition)
     return Answer(status=condition, fresh_as_of=fresh)
+
+
+def _unread(document: Document | None, issuer: IssuerView) -> Reason | None:
+    """Return why nothing can be said of a document: something about it was not read yet, or cannot be read."""
+    waits, unknown = (
+        (issuer.waits_for("certificate"), issuer.missing_unknown)
+        if document is None
+        else (document.waits, document.certificate.unknown)
+    )
+    if waits:
+        return "being-read"
+    return "certificate-unknown-event" if unknown else None
 
 
 def has_ended(certificate: Certificate, on: date) -> bool:

@@ -87,6 +87,7 @@ STATUS_TEXTS: Final[Mapping[status.Reason, str]] = {
     "certificate-unknown-event": "This record needs a newer version of this service. Ask the issuer.",
     "taken-back": "What the issuer said last counts no more, and it has not been heard of since. Ask the issuer.",
     "never-proven": "Nothing is known of this issuer's records yet. Ask the issuer.",
+    "being-read": "Something new of this issuer is just being read. Ask again in a moment.",
     "stale": "The issuer has not been heard of recently enough for this purpose. Ask the issuer.",
     "conditional-lapse-unproven": "A term ran out, and the issuer has not been heard of since. Ask the issuer.",
     "conditional-lapse-ahead": "A term runs out before this day unless the move is proven by then. Ask nearer the day.",
