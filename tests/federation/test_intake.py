@@ -530,3 +530,13 @@ async def test_a_word_that_cannot_be_compared_for_a_gap_in_the_mirror_holds_up_n
     assert [(one["event"], one["code"], one["position"]) for one in lines] == [("mirror_gap", town.code, 0)] * 2
     assert (received.contradicted, await federation.state(town)) == ((), "open")
     assert [(await federation.cursor(one))["fresh_as_of"] for one in (town, other)] == [NOW, NOW]
+
+
+async def test_what_comes_again_is_told_of_since_its_relay_may_lack_the_receipt(federation, shibuya, setagaya):
+    for town in (shibuya, setagaya):
+        town.issue()
+    first = await federation.take(*shibuya.messages(), *shibuya.messages())
+    assert first.repeats == ()
+    again = await federation.take(*shibuya.messages(), *setagaya.messages())
+    assert again.repeats == (shibuya.code,)
+    assert [receipt.code for receipt in again.receipts] == [setagaya.code]

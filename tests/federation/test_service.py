@@ -131,6 +131,31 @@ async def test_a_relay_that_is_further_than_a_history_taken_back_gets_its_receip
     await scene.require_everything_once()
 
 
+async def test_a_receipt_that_the_hub_has_lost_comes_again_to_the_relay_that_waits_for_it(scene, tmp_path):
+    town, relay = scene.towns[SHIBUYA], scene.relays[SHIBUYA]
+
+    async def receipted():
+        found = await last_message(relay.connection, RECEIPTS, receipts_subject(SHIBUYA))
+        return found is not None and found.data.startswith(town.checkpoint_at().to_text().encode())
+
+    await scene.hub.kill()
+    shutil.copytree(scene.hub.folder / "js", tmp_path / "old")
+    await scene.hub.start()
+    await relay.connection.wait_connected(30)
+    town.issue()
+    await relay.send()
+    await until(receipted)
+    await scene.hub.kill()
+    shutil.rmtree(scene.hub.folder / "js")
+    shutil.copytree(tmp_path / "old", scene.hub.folder / "js")
+    await scene.hub.start()
+    await relay.connection.wait_connected(30)
+    assert not await receipted()
+    relay.sent, relay.sequence = 0, 0
+    await relay.send()
+    await until(receipted)
+
+
 async def test_a_wiped_hub_is_filled_again_and_gets_the_receipts_again(scene):
     town, relay = scene.towns[SHIBUYA], scene.relays[SHIBUYA]
     _, first = town.issue()

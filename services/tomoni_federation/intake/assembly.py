@@ -144,6 +144,8 @@ class Log:
     beats: list[Beat] = field(default_factory=list["Beat"])
     """Heartbeats rightly signed, to compare clocks by."""
     mismatches: int = 0
+    repeats: bool = False
+    """Whether a checkpoint came that was proven before: its relay may lack the receipt for it."""
 
     def __post_init__(self) -> None:
         self.first = self.range.size
@@ -173,6 +175,7 @@ def take_checkpoint(log: Log, note: bytes) -> None:
         return
     note = _without_strangers(note, {log.origin})
     if checkpoint.size <= log.range.size:
+        log.repeats = log.repeats or checkpoint.size <= log.first
         log.claims.append(Claim(checkpoint.size, checkpoint.root, note))
         return
     _await(log, Checked(checkpoint.size, checkpoint.root, note))

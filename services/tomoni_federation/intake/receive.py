@@ -75,7 +75,8 @@ class Received:
     gaps: tuple[str, ...] = ()
     """Logs whose relay is further than the mirror: it was taken back, or something was lost on the way."""
     repeats: tuple[str, ...] = ()
-    """Logs of which came what is proven, and nothing new: their relay lacks the receipt. A bundle was faster."""
+    """Logs of which came what was proven before, and nothing new: their relay may lack the receipt, which the hub can
+    lose, and which a bundle that was faster got."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -408,5 +409,5 @@ def _report(
         CONTRADICTIONS.inc()
         log.error("log_contradicts_itself", code=code)
     gaps = tuple(one.code for one in logs if one.has_gap)
-    repeats = tuple(one.code for one in logs if not one.proven and any(claim.heartbeat is None for claim in one.claims))
+    repeats = tuple(one.code for one in logs if one.repeats and not one.proven)
     return Received(tuple(receipts.values()), proven, tuple(contradicted), gaps, repeats)

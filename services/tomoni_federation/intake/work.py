@@ -200,10 +200,10 @@ class Work:
             self._projector.notify()
         if received.contradicted:
             self._evidence.set()
-        # A history that was taken back: its relay holds a receipt for more, and goes on from there. Or what came is
-        # proven already: its relay holds a receipt for less, and would publish it again and again.
-        if lacking := (*received.gaps, *received.repeats):
-            await self._receipts.give_again(lacking)
+        # With a gap a history was taken back: its relay holds a receipt for more, and goes on from there. What comes
+        # again is published again by a relay that waits for its receipt, and would do so again and again.
+        if again := (*received.gaps, *received.repeats):
+            await self._receipts.give_again(again)
 
     async def _project(self) -> None:
         await self._projector.wait(RETRY_SECONDS)
