@@ -12,6 +12,7 @@ from tests.federation.towns import FEDERATION, NOW, Town, unknown_event
 from tomoni.events import jurisdiction as j
 from tomoni.history import fold
 from tomoni.settings import SettingsError
+from tomoni_federation.projections.project import Behind, fold_behind, write_changes
 from tomoni_federation.rebuild import run
 from tomoni_federation.rebuild.comparing import Difference
 from tomoni_federation.rebuild.filling import RebuildFaultError
@@ -129,6 +130,34 @@ async def _waits_for_a_table(federation) -> bool:
         )
     finally:
         await connection.close()
+
+
+async def test_what_a_projector_is_writing_when_the_switch_comes_is_in_the_version_that_serves(federation):
+    (town,) = await made(federation, 2)
+    start = town.size
+    town.issue()
+    await federation.receiver.events(town.messages(start))
+    async with federation.pool.acquire() as writing, writing.transaction():
+        behind = [Behind(town.code, start, town.size, missing_unknown=False)]
+        _, changes = await fold_behind(writing, FEDERATION, behind, new_too=False)
+        await write_changes(writing, changes)
+        rebuilding = asyncio.create_task(rebuilt(federation))
+        async with asyncio.timeout(60):
+            while not await _waits_for_a_table(federation):
+                await asyncio.sleep(0.02)
+    assert (await rebuilding).switched
+    assert (await federation.cursor(town))["position"] == town.size
+    assert await federation.pool.fetchval("SELECT count(*) FROM projection.certificate") == 3
+
+
+async def test_a_town_without_an_entry_stays_as_fresh_as_it_was(federation):
+    town = Town("131130")
+    await federation.admit(town)
+    await federation.take(town.checkpoint_message(note=town.note(0)), heartbeats=[town.heartbeat(size=0)])
+    fresh = (await federation.cursor(town))["fresh_as_of"]
+    assert fresh is not None
+    assert (await rebuilt(federation)).switched
+    assert (await federation.cursor(town))["fresh_as_of"] == fresh
 
 
 async def test_a_reader_who_began_before_the_switch_never_sees_a_fresher_answer_than_its_rows(federation):
@@ -353,6 +382,26 @@ async def test_logs_that_stand_still_stand_still_in_the_new_version_too(federati
     assert (await rebuilt(federation)).switched
     assert await federation.pool.fetch("SELECT * FROM projection.cursor ORDER BY log") == cursors
     assert (await federation.cursor(whole))["position"] == whole.size
+
+
+async def test_a_log_that_stood_still_when_the_rebuild_began_goes_on_in_both(federation):
+    town, other = await made(federation, 2, 1)
+    gone = await federation.pool.fetchrow("SELECT * FROM mirror.entry WHERE log = $1 AND position = 2", town.code)
+    await federation.as_owner(
+        "BEGIN; SET LOCAL tomoni.disowning = 'yes'; "
+        "DELETE FROM mirror.entry WHERE log = '131130' AND position = 2; COMMIT"
+    )
+    await federation.as_owner("SELECT projection.forget_beyond('131130', 0)")
+    await federation.projector.catch_up()
+    assert (await federation.cursor(town))["halted"] is not None
+    await federation.as_owner("UPDATE projection.certificate SET kind = 'other' WHERE log = $1", other.code)
+    assert not (await rebuilt(federation)).switched
+    await federation.as_owner("INSERT INTO mirror.entry VALUES ($1, $2, $3, $4)", *gone)
+    await federation.projector.catch_up()
+    done = await rebuilt(federation, accept_difference=True)
+    assert (done.resumed, [found.log for found in done.differences]) == (True, [other.code])
+    cursor = await federation.cursor(town)
+    assert (cursor["position"], cursor["halted"]) == (town.size, None)
 
 
 async def test_a_log_goes_on_where_only_an_older_software_stood_still_and_that_is_a_difference(federation):
