@@ -29,7 +29,7 @@ _KEYS: Final = "SELECT DISTINCT log_key FROM mirror.key WHERE log = $1"
 _COVERING: Final = "SELECT size, note FROM mirror.checkpoint WHERE log = $1 AND size >= $2 ORDER BY size LIMIT 10"
 """Some, since one may be signed by another key than what it shall be held against."""
 
-_ENTRY: Final = "SELECT data FROM mirror.entry WHERE log = $1 AND position = $2"
+_ENTRY: Final = f"SELECT data FROM mirror.entry WHERE log = $1 AND position = $2 AND {tree.WHOLE}"  # noqa: S608
 
 _ABOUT: Final = """
 SELECT e.position, e.data FROM mirror.entry e

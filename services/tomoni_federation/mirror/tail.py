@@ -17,20 +17,22 @@ from tomoni.documentation import answered, problems
 from tomoni.problems import Problem
 from tomoni.tail import Checkpoint, TailPage
 from tomoni_federation.interface import AnyRequest, jurisdiction
+from tomoni_federation.mirror.tree import WHOLE
 from tomoni_federation.status.api import respond
 
 MAX_ENTRIES: Final = 1_000
 MAX_BYTES: Final = 4_000_000
 """Entries and their bytes in a page at most; at least one entry."""
 
-_ENTRIES: Final = """
+_ENTRIES: Final = f"""
 SELECT position, data, proven_size FROM (
     SELECT page.*, sum(length(data)) OVER (ORDER BY position) AS bytes FROM (
         SELECT e.position, e.data, l.proven_size FROM mirror.log l JOIN mirror.entry e ON e.log = l.log
-        WHERE l.log = $1 AND e.position >= $2 AND e.position < l.proven_size ORDER BY e.position LIMIT $3
+        WHERE l.log = $1 AND e.position >= $2 AND e.position < l.proven_size AND {WHOLE}
+        ORDER BY e.position LIMIT $3
     ) AS page
 ) AS counted WHERE bytes <= $4 OR position = $2 ORDER BY position
-"""
+"""  # noqa: S608  # our own text
 _CHECKPOINTS: Final = """
 SELECT size, note FROM mirror.checkpoint WHERE log = $1 AND size > $2 AND size <= $3 ORDER BY size
 """

@@ -18,9 +18,16 @@ WHERE log = $1 AND size <= $2 AND compact IS NOT NULL ORDER BY size DESC LIMIT 1
 """
 """Checkpoints that an earlier version has stored have none."""
 
-_LEAVES: Final = """
-SELECT position, leaf FROM mirror.entry WHERE log = $1 AND position >= $2 AND position < $3 ORDER BY position
+WHOLE: Final = "sha256('\\x00'::bytea || data) = leaf"
+"""Whether the bytes of a row still have the leaf hash (RFC 6962) that was proven with them.
+
+Whoever reads entries to answer from them asks for it: a row that a disk or a hand has changed is a gap to him.
 """
+
+_LEAVES: Final = f"""
+SELECT position, leaf FROM mirror.entry
+WHERE log = $1 AND position >= $2 AND position < $3 AND {WHOLE} ORDER BY position
+"""  # noqa: S608  # our own text
 
 
 GAPS: Final = Counter(
@@ -29,7 +36,7 @@ GAPS: Final = Counter(
 
 
 class MirrorGapError(Exception):
-    """The mirror lacks an entry, or a checkpoint, that was proven: somebody removed it, or data was lost."""
+    """The mirror lacks an entry, or a checkpoint, that was proven: somebody removed or changed it, or data was lost."""
 
     def __init__(self, position: int) -> None:
         super().__init__("the mirror lacks what was proven: run `tomoni federation verify-mirror`")

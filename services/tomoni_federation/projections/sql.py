@@ -8,6 +8,7 @@ sight: it then makes their plan once, and not for each number of keys anew, whic
 from typing import Final
 
 from tomoni_federation.bulk import Into
+from tomoni_federation.mirror.tree import WHOLE
 
 PROJECTION: Final = "registry"
 VERSION: Final = 1
@@ -33,30 +34,30 @@ IS_HALTED: Final = """
 SELECT halted IS NOT NULL FROM projection.cursor WHERE projection = $1 AND version = $2 AND log = $3
 """
 
-BEHIND: Final = """
+BEHIND: Final = f"""
 SELECT c.log, c.position AS low, l.proven_size AS high, c.missing_unknown
 FROM projection.cursor c JOIN mirror.log l USING (log)
 WHERE c.projection = $1 AND c.version = $2 AND c.position < l.proven_size AND l.state <> 'quarantined'
-  AND (c.halted IS NULL OR c.halted = $3 AND EXISTS (
-    SELECT 1 FROM mirror.entry e WHERE e.log = c.log AND e.position = c.position))
+  AND (c.halted IS NULL OR c.halted = $3 AND (
+    SELECT {WHOLE} FROM mirror.entry e WHERE e.log = c.log AND e.position = c.position))
 ORDER BY c.log
 FOR UPDATE OF c
-"""
-"""A log that was halted for a gap goes on by itself once the entry is there again."""
+"""  # noqa: S608  # our own text
+"""A log that was halted for a gap goes on by itself once the entry is there again, with the bytes that were proven."""
 
 STILL_PROVEN: Final = """
 SELECT l.log FROM unnest($1::text[], $2::bigint[]) AS w (log, position)
 JOIN mirror.log l ON l.log = w.log AND w.position < l.proven_size
 """
 
-ENTRIES: Final = """
+ENTRIES: Final = f"""
 SELECT w.log, e.position, e.data
 FROM unnest((SELECT $1::text[]), (SELECT $2::bigint[]), (SELECT $3::bigint[])) AS w (log, low, high)
 CROSS JOIN LATERAL (
     SELECT position, data FROM mirror.entry
-    WHERE log = w.log AND position >= w.low AND position < w.high ORDER BY position
+    WHERE log = w.log AND position >= w.low AND position < w.high AND {WHOLE} ORDER BY position
 ) AS e
-"""
+"""  # noqa: S608  # our own text
 
 CERTIFICATES: Final = """
 SELECT c.* FROM unnest((SELECT $1::text[]), (SELECT $2::uuid[])) AS w (log, certificate)

@@ -19,6 +19,7 @@ from tomoni.events import federation as f
 from tomoni.history.admissions import Admission, evolve
 from tomoni.history.known import Known, Past, Told, known_then
 from tomoni.history.status import IssuerView
+from tomoni_federation.mirror.tree import WHOLE
 from tomoni_federation.projections.sql import PROJECTION, VERSION
 from tomoni_federation.status.query import Key
 
@@ -57,9 +58,10 @@ WHERE log = $1 AND (subject >= 'arrangement/' AND subject < 'arrangement0'
     OR subject >= 'network/' AND subject < 'network0' OR unknown) AND position < $2
 """
 
-_ENTRIES: Final = """
-SELECT position, data FROM mirror.entry WHERE log = $1 AND position = ANY($2::bigint[]) ORDER BY position
-"""
+_ENTRIES: Final = f"""
+SELECT position, data FROM mirror.entry
+WHERE log = $1 AND position = ANY($2::bigint[]) AND {WHOLE} ORDER BY position
+"""  # noqa: S608  # our own text
 
 _CERTIFICATE: Final = """
 SELECT c.certificate::text, c.first_position
