@@ -12,6 +12,7 @@ from cyclopts import Parameter
 from rich.console import Console
 
 from tomoni import times
+from tomoni.addresses import is_private_url
 from tomoni.secret_files import SecretFileError, read_secret
 from tomoni.settings import SettingsError
 from tomoni_cli.asking import NO, UNKNOWN
@@ -34,6 +35,8 @@ def rotate_log_key(
         token = read_secret(token_file).decode("ascii").strip()
     except (SecretFileError, UnicodeDecodeError) as error:
         raise SettingsError(f"the token file cannot be used: {error}") from error
+    if not is_private_url(url):
+        raise SettingsError("name the node by https://: your token travels there (http:// on this machine)")
     headers = {"Authorization": f"Bearer {token}", "Idempotency-Key": str(uuid.uuid4())}
     try:
         with httpx.Client(base_url=url, headers=headers, timeout=30, trust_env=False) as client:

@@ -1,6 +1,9 @@
 """Nothing secret goes where others could read along: which addresses are taken, and which are refused."""
 
 import asyncio
+import uuid
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -9,8 +12,11 @@ from tomoni.addresses import is_private_url, require_private_database
 from tomoni.client import Client, UnreachableError
 from tomoni.database import migrate
 from tomoni.roles import create_database
+from tomoni.secret_files import write_secret
 from tomoni.settings import SettingsError
 from tomoni.transport import tls_for
+from tomoni_cli.node_keys import rotate_log_key
+from tomoni_cli.vault import erase
 
 NEAR = [
     "postgresql://user:hunter2@127.0.0.1:5432/shibuya",
@@ -61,6 +67,15 @@ async def test_an_owner_migrates_no_database_over_an_open_network() -> None:
         await create_database(FAR[0])
     with pytest.raises(SettingsError, match="verify-full"):
         await migrate(FAR[0], "registry", [])
+
+
+@pytest.mark.parametrize("command", [rotate_log_key, partial(erase, uuid.UUID(int=1))])
+def test_a_supervisors_token_goes_to_no_node_that_others_read_along_with(
+    command: Callable[..., None], tmp_path: Path
+) -> None:
+    write_secret(tmp_path / "token", b"token")
+    with pytest.raises(SettingsError, match="https://"):
+        command(token_file=tmp_path / "token", url="http://node.example:8400")
 
 
 @pytest.mark.parametrize("servers", [["nats://hub.example:4222"], ["tls://hub.example", "nats://10.0.0.1"], ["hub"]])

@@ -7,6 +7,7 @@ from typing import Final, TypeVar
 import httpx
 import msgspec
 
+from tomoni.addresses import is_this_machine
 from tomoni.history.rows import Line
 from tomoni_auditor.verify.sources import SourceError, require_private
 
@@ -51,7 +52,8 @@ def open_live(url: str, token: str) -> Generator["Live"]:
     headers = {"Authorization": f"Bearer {token}"}
     try:
         require_private(url)
-        client = httpx.Client(base_url=url, headers=headers, timeout=_SECONDS)
+        near = is_this_machine(httpx.URL(url).host)  # a proxy of the environment is no part of this machine
+        client = httpx.Client(base_url=url, headers=headers, timeout=_SECONDS, trust_env=not near)
     except httpx.InvalidURL as error:
         raise SourceError(f"the address of the federation cannot be one: {error}") from error
     with client:

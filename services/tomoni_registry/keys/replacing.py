@@ -13,6 +13,7 @@ import asyncpg
 import msgspec
 
 from tomoni import nkey, roles
+from tomoni.addresses import require_private_database
 from tomoni.admission import AdmissionRequest, sign_admission
 from tomoni.auth import TokenIssuer
 from tomoni.database import Connection
@@ -62,6 +63,7 @@ async def replace_keys(
     opened by anybody any more; it is given up. Raises ReplacementRefused, and SettingsError where the node runs.
     """
     files = settings.files
+    require_private_database(owner_dsn)
     try:
         connection = await asyncpg.connect(owner_dsn)
     except (OSError, asyncpg.PostgresError) as error:
