@@ -17,7 +17,8 @@ from tomoni.tlog.note import generate_signer
 from tomoni.tlog.succession import Key
 from tomoni.transport.consume import RawMessage
 from tomoni.transport.subjects import Kind
-from tomoni_federation.intake.assembly import MAX_AHEAD, MAX_KEPT_BYTES, Log, prove, take_checkpoint, take_entry
+from tomoni_federation.intake.assembly import MAX_AHEAD, MAX_KEPT_BYTES, prove, take_checkpoint, take_entry
+from tomoni_federation.intake.logs import Log
 
 
 @pytest.fixture

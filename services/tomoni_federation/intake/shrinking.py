@@ -13,7 +13,7 @@ import structlog
 
 from tomoni.database import Connection
 from tomoni.evidence.judging import SLACK_SECONDS
-from tomoni_federation.intake.assembly import Log
+from tomoni_federation.intake.logs import Log
 from tomoni_federation.mirror.evidence import accuse_shrinking
 
 log = structlog.get_logger()
