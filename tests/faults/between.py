@@ -177,7 +177,8 @@ class TakingIn(_Mirrored):
         return True
 
     async def _is_proven(self) -> bool:
-        if await self.federation.mirrored(self.town) != self.town.entries:
+        proven = "SELECT proven_size FROM mirror.log WHERE log = $1"
+        if await self.federation.pool.fetchval(proven, self.town.code) != self.town.size:
             return False
         await self._wire.beat(self.heartbeat())
         return True

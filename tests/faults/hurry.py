@@ -8,6 +8,7 @@ QUICKLY = {
     "tomoni.eventlog.publisher.MAX_STEP": 3,
     "tomoni.transport.connection._RECONNECT_SECONDS": 0.02,
     "tomoni.transport.connection._WATCH_SECONDS": 0.02,
+    "tomoni.transport.connection.REBUILD_SECONDS": 1.0,
     "tomoni_registry.relay.process.POLL_SECONDS": 0.1,
     "tomoni_registry.relay.process.QUIET_SECONDS": 0.3,
     "tomoni_federation.intake.work.RETRY_SECONDS": 0.05,

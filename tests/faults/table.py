@@ -95,7 +95,7 @@ async def _live(case: Case) -> object:
             if work.done():
                 await work
                 raise AssertionError("a service that never ends has ended")
-            await asyncio.sleep(0.01)
+            await asyncio.sleep(0.03)
     finally:
         work.cancel()
         await asyncio.wait({work})
@@ -115,7 +115,7 @@ async def _killed(steps: Steps, case: Case) -> bool:
     ended = asyncio.create_task(child.ended())
     if case.done is not None:
         while not ended.done() and not await case.done():
-            await asyncio.sleep(0.01)
+            await asyncio.sleep(0.03)
         child.kill()
     await ended
     return struck.is_set()

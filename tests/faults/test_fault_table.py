@@ -29,6 +29,7 @@ from tomoni.eventlog import Sequencer
 from tomoni.jurisdictions import all_jurisdictions
 from tomoni_cli.embedded.postgres import EmbeddedDatabase
 
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 FAULTS = pytest.mark.parametrize("fault", Fault, ids=lambda fault: fault.value)
 
 
