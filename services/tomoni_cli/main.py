@@ -1,6 +1,7 @@
 """The `tomoni` command: one tree of commands, each loaded only when it is called."""
 
 import sys
+from importlib import metadata
 
 from cyclopts import App
 
@@ -9,6 +10,7 @@ from tomoni.settings import SettingsError
 app = App(
     name="tomoni",
     help="Tomoni: a partnership certificate sworn in one town, honoured in the next.",
+    version=lambda: metadata.version("tomoni"),
     version_flags=["--version"],
 )
 for _name, _help in (

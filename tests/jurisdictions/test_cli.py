@@ -3,10 +3,12 @@
 import json
 import subprocess
 import sys
+from importlib import metadata
 
 import pytest
 
 from tomoni_cli.jurisdictions import app
+from tomoni_cli.main import app as tomoni
 
 FIELDS = ["code", "name", "kana", "romaji", "kind", "prefecture", "valid_from", "valid_to", "successor"]
 
@@ -95,3 +97,8 @@ def test_a_refusal_says_what_to_do(
     assert (got, out) == (status, "")
     assert err.startswith("tomoni: ")
     assert text in err
+
+
+def test_the_command_tells_the_version_that_is_installed(capsys: pytest.CaptureFixture[str]) -> None:
+    tomoni(["--version"], result_action="return_value")
+    assert capsys.readouterr().out.strip() == metadata.version("tomoni") != "0.0.0"
