@@ -40,6 +40,8 @@ from tomoni_registry.vault.store import Vault
 
 FORGET_EVERY_SECONDS: Final = 600.0
 KEEP_VAULT_EVERY_SECONDS: Final = 86_400.0
+KEEP_VAULT_AGAIN_SECONDS: Final = 60.0
+"""After a failure: what a backup has brought back must not lie there for a day."""
 
 log = structlog.get_logger()
 
@@ -137,7 +139,9 @@ async def _keep_vault(pool: Pool, keyring: Keyring, retired_key_days: int, clock
         try:
             await erase_again(pool)
             destroyed = await destroy_retired(pool, keyring, day_in_japan(clock()), retired_key_days)
-            log.info("vault_kept", count=len(destroyed))
         except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, SealError, SecretFileError) as error:
             log.error("vault_not_kept", error=type(error).__name__)
-        await asyncio.sleep(KEEP_VAULT_EVERY_SECONDS)
+            await asyncio.sleep(KEEP_VAULT_AGAIN_SECONDS)
+        else:
+            log.info("vault_kept", count=len(destroyed))
+            await asyncio.sleep(KEEP_VAULT_EVERY_SECONDS)
