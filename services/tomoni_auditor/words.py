@@ -20,7 +20,7 @@ def describe(event: Event | UnknownEvent) -> Words:
             "この版では読めない種類の記録です。対象は「不明」となります。",
             "An event of a type this version cannot read: what it is about is unknown from here on.",
         )
-    found = _certificates(event) or _declarations(event) or _federation(event)
+    found = _certificates(event) or _declarations(event) or _keys(event) or _federation(event)
     return found or Words("記録", "An entry")
 
 
@@ -84,8 +84,20 @@ def _declarations(event: object) -> Words | None:  # noqa: PLR0911  # one case a
             return Words(f"制度を{data.effective_on}に改定", f"Scheme amended from {data.effective_on}")
         case j.SchemeClosed(data=data):
             return Words(f"制度を{data.closes_on}に終了", f"Scheme closed on {data.closes_on}")
+        case _:
+            return None
+
+
+def _keys(event: object) -> Words | None:
+    match event:
         case j.KeyRotated():
             return Words("記録の署名鍵を交換", "The log's signing key is replaced")
+        case f.JurisdictionTransportKeyAccepted():
+            return Words("次の通信鍵を承認", "The next key for the hub accepted beside the one in force")
+        case f.JurisdictionTransportKeyRetired():
+            return Words("以前の通信鍵を失効", "The former key for the hub retired")
+        case f.ReceiptKeyRotated():
+            return Words("受領証の署名鍵を交換", "The federation's key for receipts is replaced")
         case _:
             return None
 

@@ -74,16 +74,17 @@ def varied(town: Town, chance: random.Random) -> None:
 @given(steps=STEPS, seed=st.integers(0, 2**16), wrong=st.sampled_from([None, *sorted(ILLEGAL)]))
 async def test_a_replay_to_any_position_is_the_read_model_at_that_position(federation, tmp_path, steps, seed, wrong):
     town, chance = Town(f"{uuid.uuid4().int % 10**6:06d}"), random.Random(seed)
-    history(town, steps)
+    await federation.admit(town)
+    signers = history(town, steps)
     varied(town, chance)
     if wrong is not None:
         town.append(ILLEGAL[wrong](town))
         town.issue()
     folder = LogFolder(write_town(tmp_path, town) / town.code)
-    await federation.admit(town)
     for size in range(town.size + 1):
         if size > 0:
-            await federation.take(*town.messages(size - 1, size))
+            by = signers[max(one for one in signers if one <= size)]
+            await federation.take(town.entry_message(size - 1), town.checkpoint_message(size, signers=by))
         cursor = await federation.cursor(town)
         with replayed(folder, town.code, size) as own:
             assert (own.position, own.fault is not None) == (cursor["position"], cursor["halted"] is not None)

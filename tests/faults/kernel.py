@@ -10,8 +10,8 @@ import platform
 import struct
 
 CALLS = {
-    "x86_64": {"pwrite64": 18, "flock": 73, "fsync": 74, "fdatasync": 75, "ftruncate": 77},
-    "aarch64": {"pwrite64": 68, "flock": 32, "fsync": 82, "fdatasync": 83, "ftruncate": 46},
+    "x86_64": {"pwrite64": 18, "flock": 73, "fsync": 74, "fdatasync": 75, "fallocate": 285},
+    "aarch64": {"pwrite64": 68, "flock": 32, "fsync": 82, "fdatasync": 83, "fallocate": 47},
 }[platform.machine()]
 """Numbers of calls by the machine's architecture."""
 

@@ -28,6 +28,7 @@ from tomoni.transport import Connection, Endpoint
 from tomoni_federation.admissions.office import Office
 from tomoni_federation.intake.receive import Receiver
 from tomoni_federation.intake.work import Work
+from tomoni_federation.mirror.scrub import Scrubber
 from tomoni_federation.projections.project import Projector
 from tomoni_federation.rebuild import run
 from tomoni_registry.certificates import changes
@@ -159,14 +160,13 @@ async def take_in(dsn: str, endpoint: Endpoint, receipts_key: str) -> None:
         receiver = Receiver(pool, FEDERATION, Cosigner.parse(receipts_key), clock=later)
         projector = Projector(pool, FEDERATION, clock=later)
         office = Office(pool, sequencer, FEDERATION, clock=later)
-        await Work(pool, connection, receiver, projector, office).run()
+        await Work(pool, connection, receiver, projector, office, scrubber=Scrubber(pool, FEDERATION)).run()
 
 
 async def project(dsn: str) -> None:
     """Project what is behind."""
     async with opened(dsn) as pool:
         projector = Projector(pool, FEDERATION, clock=later)
-        await again(projector.start)
         await again(projector.catch_up)
 
 

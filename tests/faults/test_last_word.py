@@ -23,7 +23,7 @@ from tomoni.eventlog import CheckpointStore, LastWord, Sequencer
 from tomoni.eventlog.lastword import PLACE_BYTES
 from tomoni_cli.embedded.postgres import EmbeddedDatabase
 
-FIRST, LATER = ("ftruncate", "fsync"), ("flock", "pwrite64", "fdatasync")
+FIRST, LATER = ("fallocate", "fsync"), ("flock", "pwrite64", "fdatasync")
 """The calls of the first word alone, and of each."""
 
 

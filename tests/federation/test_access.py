@@ -23,7 +23,7 @@ ROUTES = {
     ("get", "/v1/completeness"): "aggregator auditor secretariat",
     ("get", "/v1/jurisdictions"): f"{READING} witness",
     ("get", "/v1/jurisdictions/{code}/damages"): "auditor",
-    ("get", "/v1/jurisdictions/{code}/evidence/{name}"): "auditor secretariat",
+    ("get", "/v1/jurisdictions/{code}/evidence/{evidence}"): "auditor secretariat",
     ("get", "/v1/jurisdictions/{code}/log/checkpoint"): "auditor",
     ("get", "/v1/jurisdictions/{code}/log/checkpoints"): "auditor",
     ("get", "/v1/jurisdictions/{code}/log/heartbeat"): "auditor",

@@ -76,7 +76,7 @@ async def ask_everything(service, bodies):
     issuer = TokenIssuer(service.files.token_key, tokens.issuer)
     token = issuer.issue("somebody", scopes, tokens.audience, jurisdiction=SHIBUYA)
     headers = {"Authorization": f"Bearer {token}", "Accept": "application/json"}
-    names = {"code": SHIBUYA, "name": "kanto", "path": "0/000", "receiver": SHIBUYA}
+    names = {"code": SHIBUYA, "name": "kanto", "evidence": "0" * 64, "path": "0/000", "receiver": SHIBUYA}
     names |= {"watch": str(uuid.uuid4()), "prefecture": "13", "table": "document", "part": "00"}
     async with loopback.client(service.url, timeout=60) as client:
         return await sweep(client, headers, names, bodies)

@@ -226,13 +226,29 @@ async def test_a_next_key_is_believed_with_both_signatures_at_its_size_and_once(
 
 
 async def test_a_key_that_was_used_before_is_no_next_key(federation, town):
+    """Its log stops, and is not accused: entries do not name the key of the admission, so nobody could be convinced."""
     await federation.admit(town)
     first = town.log_key
-    old = town.rotate()
-    await federation.take(*town.messages()[:-1], town.checkpoint_message(signers=[old, town.log_key]))
-    second = town.log_key
+    for size in (6, 7):
+        old = town.rotate()
+        note = town.checkpoint_message(signers=[old, town.log_key])
+        await federation.take(*town.messages(size - 1 if size > 6 else 0)[:-1], note)
+    third = town.log_key
     town.append(town.event(j.KeyRotated, j.KeyRotatedData, "key", log_key=first.vkey))
-    await federation.take(town.entry_message(6), town.checkpoint_message(signers=[second, first]))
+    await federation.take(town.entry_message(7), town.checkpoint_message(signers=[third, first]))
+    assert await federation.state(town) == "open"
+    assert (await federation.cursor(town))["halted"] is not None
+
+
+async def test_a_key_that_was_announced_before_is_no_next_key_and_convinces_anybody(federation, town):
+    await federation.admit(town)
+    for size in (6, 7):
+        old = town.rotate()
+        note = town.checkpoint_message(signers=[old, town.log_key])
+        await federation.take(*town.messages(size - 1 if size > 6 else 0)[:-1], note)
+    third = town.log_key
+    town.append(town.event(j.KeyRotated, j.KeyRotatedData, "key", log_key=old.vkey))
+    await federation.take(town.entry_message(7), town.checkpoint_message(signers=[third, old]))
     assert await federation.state(town) == "quarantined"
 
 

@@ -30,6 +30,7 @@ async def split(desk):
 def settings(desk, tmp_path):
     path = tmp_path / "federation.toml"
     path.write_text(SETTINGS.format(federation=FEDERATION, database=desk.federation.runner_dsn))
+    path.chmod(0o600)
     return path
 
 

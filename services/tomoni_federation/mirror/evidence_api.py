@@ -1,6 +1,6 @@
 # pyright: reportUnknownMemberType=false
 # The framework's types of handlers are open.
-"""`GET /v1/jurisdictions/{code}/evidence/{hash}`: what a jurisdiction was quarantined for, for auditors.
+"""`GET /v1/jurisdictions/{code}/evidence/{evidence}`: what a jurisdiction was quarantined for, for auditors.
 
 The hash stands in the federation's own log, so whoever has read that knows what to ask for.
 """
@@ -30,12 +30,12 @@ def evidence_routes(pool: Pool) -> Router:
     """Return the route."""
 
     @get(
-        "/{name:str}",
+        "/{evidence:str}",
         opt=requires("auditor", "secretariat"),
         summary="Evidence against a jurisdiction's log",
         responses=note_answered(),
     )
-    async def evidence(code: FromPath[Code], name: FromPath[Hash]) -> Stream:
+    async def evidence(code: FromPath[Code], evidence: FromPath[Hash]) -> Stream:
         """Return a file that convinces by the log's own key: `tomoni audit verify-evidence` checks it, offline."""
         file = SpooledTemporaryFile(_IN_MEMORY)  # noqa: SIM115  # closed when all is read, or with the answer
         async with (
@@ -43,7 +43,7 @@ def evidence_routes(pool: Pool) -> Router:
             connection.transaction(isolation="repeatable_read", readonly=True),
         ):
             try:
-                await write_evidence(connection, code, name, file)
+                await write_evidence(connection, code, evidence, file)
             except KeyError:
                 raise Problem("not-found", "No such evidence is kept: look for its hash in /log.") from None
         return Stream(_read(file), media_type="text/plain", headers={"Cache-Control": "no-store"})

@@ -64,22 +64,17 @@ class Projector:
         self._clock = clock
         self._behind = asyncio.Event()
         self._behind.set()
-        self._unaccused: dict[str, Fault] = {}
         self._in_doubt = True
-        """Whether a step may have been committed that did not report."""
+        """Whether a step may have been committed that did not report, or there was none yet."""
 
     def notify(self) -> None:
         """Say that there may be more in the mirror."""
         self._behind.set()
 
     async def start(self) -> None:
-        """Make the cursors that are missing, and give logs that were halted another try by this version.
-
-        Another try also tells what made a log halt: a step that was interrupted may have halted it and not said why.
-        """
+        """Make the cursors that are missing; the next step gives logs that are halted another try by this version."""
         await self._pool.execute(sql.ENSURE_CURSORS, sql.PROJECTION, sql.VERSION)
-        await self._pool.execute(sql.RETRY_HALTED, sql.PROJECTION, sql.VERSION)
-        self._in_doubt = False
+        self._in_doubt = True
 
     async def wait(self, seconds: float) -> None:
         """Wait until somebody notified, or for some seconds: another process may have written."""
@@ -100,27 +95,25 @@ class Projector:
     async def step(self) -> int:
         """Project what is behind, up to the budget, in one transaction; return how many entries that were.
 
-        Logs that a step before could only halt, and not accuse, are counted too. The first step is a start.
+        The first step, and one after a step that did not end, takes up the logs that are halted, too: one may have been
+        halted and not accused. It halts them anew in the same transaction, so that nobody sees them otherwise.
         """
-        if self._in_doubt:
-            await self.start()
-        self._in_doubt = True
-        late = await self._accuse()
+        retry, self._in_doubt = self._in_doubt, True
         try:
-            count, changes = await self._advance(new_too=False)
+            count, changes = await self._advance(retry=retry, new_too=False)
         except asyncpg.UniqueViolationError:
             # A log issues what it has issued already. Reading every row beforehand tells which one, and stops it alone.
-            count, changes = await self._advance(new_too=True)
-        self._unaccused |= {
-            change.log: change.fault for change in changes if change.fault is not None and change.fault.illegal
-        }
+            count, changes = await self._advance(retry=retry, new_too=True)
         _report(changes)
-        await self._accuse()
+        await self._accuse(changes)
         self._in_doubt = False
-        return count + late
+        return count
 
-    async def _advance(self, *, new_too: bool) -> tuple[int, list[Changes]]:
+    async def _advance(self, *, retry: bool, new_too: bool) -> tuple[int, list[Changes]]:
         async with self._pool.acquire() as connection, connection.transaction():
+            if retry:
+                await connection.execute(sql.ENSURE_CURSORS, sql.PROJECTION, sql.VERSION)
+                await connection.execute(sql.RETRY_HALTED, sql.PROJECTION, sql.VERSION)
             rows = await connection.fetch(sql.BEHIND, sql.PROJECTION, sql.VERSION, sql.GAP)
             if not rows:
                 return 0, []
@@ -130,27 +123,24 @@ class Projector:
             await tell_projected(connection, changes, self._clock())
         return count, changes
 
-    async def _accuse(self) -> int:
-        """Store evidence against logs with an illegal entry, halted already; return how many those were.
+    async def _accuse(self, changes: Iterable[Changes]) -> None:
+        """Store evidence against logs with an illegal entry, halted already.
 
         One that is halted no more was taken back to a size before that entry. One whose proof cannot be made, because
         the mirror lacks what it consists of, stays halted, and is accused once that is there again and it is retried.
-        A transaction of its own, because intake locks a log before its cursor, and here the cursor was first. After a
-        crash in between the log is folded again at the next start and comes here again.
+        A transaction of its own, because intake locks a log before its cursor, and here the cursor was first. Whatever
+        comes in between, the next step that retries comes here again.
         """
-        accused = 0
-        while self._unaccused:
-            code, fault = next(iter(self._unaccused.items()))
+        for change in changes:
+            if change.fault is None or not change.fault.illegal:
+                continue
             async with self._pool.acquire() as connection, connection.transaction():
-                if await connection.fetchval(sql.IS_HALTED, sql.PROJECTION, sql.VERSION, code):
+                if await connection.fetchval(sql.IS_HALTED, sql.PROJECTION, sql.VERSION, change.log):
                     try:
-                        await accuse_entry(connection, code, fault.position)
+                        await accuse_entry(connection, change.log, change.fault.position)
                     except MirrorGapError as gap:
                         GAPS.inc()
-                        log.error("mirror_gap", code=code, position=gap.position)
-            del self._unaccused[code]
-            accused += 1
-        return accused
+                        log.error("mirror_gap", code=change.log, position=gap.position)
 
 
 def _report(changes: Iterable[Changes]) -> None:

@@ -28,7 +28,11 @@ INSERT INTO projection.cursor (projection, version, log)
 SELECT $1, $2, l.log FROM mirror.log l ON CONFLICT DO NOTHING
 """
 
-RETRY_HALTED: Final = "UPDATE projection.cursor SET halted = NULL WHERE projection = $1 AND version = $2"
+RETRY_HALTED: Final = """
+UPDATE projection.cursor SET halted = NULL WHERE projection = $1 AND version = $2 AND log IN (
+    SELECT log FROM projection.cursor WHERE projection = $1 AND version = $2 AND halted IS NOT NULL
+    ORDER BY log FOR UPDATE)
+"""
 
 IS_HALTED: Final = """
 SELECT halted IS NOT NULL FROM projection.cursor WHERE projection = $1 AND version = $2 AND log = $3

@@ -77,8 +77,8 @@ class LastWord:
             os.close(file)
 
     def _bring_to_disk(self, file: int) -> None:
-        """Give the file its two places, with room on the disk, which may be full later; bring it and its name there."""
-        os.posix_fallocate(file, 0, 2 * PLACE_BYTES)
+        """Give the file its two places, and bring it and its name to the disk."""
+        os.posix_fallocate(file, 0, 2 * PLACE_BYTES)  # a word must not need room on a full disk
         os.fsync(file)
         _sync_folder(self.path.parent)
 

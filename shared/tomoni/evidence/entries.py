@@ -55,6 +55,8 @@ def wrong_after(event: Event, earlier: Event) -> str | None:
         return None
     if isinstance(event, CertificateIssued) and isinstance(earlier, CertificateIssued):
         return "the certificate was issued before"
+    if isinstance(event, KeyRotated) and isinstance(earlier, KeyRotated) and event.data.log_key == earlier.data.log_key:
+        return "the key was the next key before"
     if event.data.version <= earlier.data.version:
         return f"version {event.data.version} of its subject comes after version {earlier.data.version}"
     return None
