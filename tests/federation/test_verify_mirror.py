@@ -1,5 +1,8 @@
 """The mirror verified anew: what is as signed passes, and what was changed or cut off is found."""
 
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
 from tests.federation.towns import FEDERATION, Town
 from tomoni_federation.mirror.verify import Fault, Verified, verify_mirror
 
@@ -51,3 +54,38 @@ async def test_a_changed_compact_range_of_a_checkpoint_is_found(federation):
     await federation.as_owner("UPDATE mirror.checkpoint SET compact = sha256('x') WHERE size = 2")
     (fault,) = await findings(federation)
     assert "the compact range of the stored checkpoint" in fault.expected
+
+
+PLACES = {
+    "entry.data": ("position", range(6)),
+    "entry.leaf": ("position", range(6)),
+    "checkpoint.note": ("size", (4, 6)),
+    "checkpoint.root": ("size", (4, 6)),
+    "checkpoint.compact": ("size", (4, 6)),
+    "log.compact": ("proven_size", (6,)),
+}
+"""Every column whose bytes are proven, and its rows."""
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(place=st.sampled_from(sorted(PLACES)), data=st.data())
+async def test_a_bit_flipped_anywhere_in_the_mirror_is_found_and_its_position_named(federation, place, data):
+    if not await federation.pool.fetchval("SELECT EXISTS (SELECT 1 FROM mirror.entry)"):
+        town = town_of("131130", 6)
+        await federation.admit(town)
+        await federation.take(*town.messages(0, 4), *town.messages(4))
+        await federation.as_owner("ALTER TABLE mirror.entry DISABLE TRIGGER entries_stay")
+    table, column = place.split(".")
+    key, rows = PLACES[place]
+    row = data.draw(st.sampled_from(rows))
+    where = f"mirror.{table} WHERE {key} = {row}"
+    size = await federation.pool.fetchval(f"SELECT length({column}) FROM {where}")
+    bit = data.draw(st.integers(0, 8 * size - 1))
+    flip = f"{column} = set_bit({column}, {bit}, 1 - get_bit({column}, {bit}))"
+    await federation.as_owner(f"UPDATE mirror.{table} SET {flip} WHERE {key} = {row}")
+    (fault,) = await findings(federation)
+    expected = {"entry": [row], "checkpoint": [0 if row == 4 else 4], "log": [row]}[table]
+    assert (type(fault), fault.log) == (Fault, "131130")
+    assert fault.position in expected, (place, bit, fault)
+    await federation.as_owner(f"UPDATE mirror.{table} SET {flip} WHERE {key} = {row}")
+    assert await findings(federation) == [Verified("131130", 6)]
