@@ -10,19 +10,16 @@ from pathlib import Path
 from typing import Annotated
 
 import asyncpg
-import httpx
-import stamina
 from cyclopts import Parameter
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from tomoni import times
-from tomoni.addresses import is_private_url
 from tomoni.database import Pool
-from tomoni.secret_files import SecretFileError, read_secret
+from tomoni.secret_files import SecretFileError
 from tomoni.service import open_pool
 from tomoni.settings import SettingsError
-from tomoni_cli.asking import NO, UNKNOWN
+from tomoni_cli.supervising import THIS_MACHINE, NodeUrl, TokenFile, command
 from tomoni_registry.settings import RegistrySettings, load_settings
 from tomoni_registry.vault.keyring import Keyring
 from tomoni_registry.vault.rotation import Rotated, destroy_retired, rotate
@@ -58,40 +55,11 @@ def destroy_retired_keys(*, config: Config) -> None:
         print(f"Generation {generation} is destroyed. Destroy it in the backups of the keys folder too.")  # noqa: T201
 
 
-def erase(
-    certificate: uuid.UUID,
-    /,
-    *,
-    token_file: Annotated[
-        Path, Parameter(help="File with a supervisor's token, which only you can read.", env_var="TOMONI_TOKEN_FILE")
-    ],
-    url: Annotated[str, Parameter(help="Address of the node.")] = "http://127.0.0.1:8400",
-) -> None:
+def erase(certificate: uuid.UUID, /, *, token_file: TokenFile, url: NodeUrl = THIS_MACHINE) -> None:
     """Destroy the personal data of a certificate that has ended, for good; its status stays."""
-    try:
-        token = read_secret(token_file).decode("ascii").strip()
-    except (SecretFileError, UnicodeDecodeError) as error:
-        raise SettingsError(f"the token file cannot be used: {error}") from error
-    if not is_private_url(url):
-        raise SettingsError("name the node by https://: your token travels there (http:// on this machine)")
-    headers = {"Authorization": f"Bearer {token}", "Idempotency-Key": str(uuid.uuid4())}
-    try:
-        with httpx.Client(base_url=url, headers=headers, timeout=30, trust_env=False) as client:
-            answer = _send(client, f"/v1/certificates/{certificate}/erase")
-    except httpx.TransportError:
-        sys.stderr.write("tomoni: the node did not answer: read the certificate to learn whether it is erased\n")
-        sys.exit(UNKNOWN)
-    if answer.is_success:
-        print("Its personal data is destroyed. Rotate the vault's key, so that backups lose it too.")  # noqa: T201
-        return
-    sys.stderr.write(f"tomoni: {answer.text}\n")
-    sys.exit(NO)
-
-
-@stamina.retry(on=httpx.TransportError, attempts=5)
-def _send(client: httpx.Client, path: str) -> httpx.Response:
-    """Send the command, again with the same key where the answer is lost."""
-    return client.post(path, json={})
+    path = f"/v1/certificates/{certificate}/erase"
+    command(url, token_file, path, "read the certificate to learn whether it is erased")
+    print("Its personal data is destroyed. Rotate the vault's key, so that backups lose it too.")  # noqa: T201
 
 
 async def _rotate(loaded: RegistrySettings, progress: Callable[[int, int], None]) -> Rotated:

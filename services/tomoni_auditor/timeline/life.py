@@ -10,7 +10,7 @@ from tomoni.events import UnknownEvent
 from tomoni.events import jurisdiction as j
 from tomoni.events.vocabulary import Words
 from tomoni.history import status
-from tomoni.history.certificates import CertificateRow
+from tomoni.history.certificates import CertificateRow, as_certificate
 from tomoni.history.fold import Decoded, Prior, decode, fold
 from tomoni.history.status import Certificate, Document, IssuerView
 from tomoni_auditor.archive.folder import LogFolder
@@ -129,17 +129,7 @@ def _month(time: str) -> date:
 
 def _spans(row: CertificateRow) -> tuple[Span, ...]:
     """Return how a certificate stands on which days, as the federation would answer for its current document."""
-    certificate = Certificate(
-        kind=row.kind,
-        certified_on=row.certified_on,
-        conditional_until=row.conditional_until,
-        confirmed_on=row.confirmed_on,
-        effect=row.effect,
-        effective_on=row.effective_on,
-        unknown=row.unknown,
-        first_position=row.first_position,
-        last_position=row.last_position,
-    )
+    certificate = as_certificate(row)
     lapse = None if row.conditional_until is None else row.conditional_until + _DAY
     turns = sorted({day for day in (row.certified_on, lapse, row.effective_on) if day and day >= row.certified_on})
     spans: list[Span] = []

@@ -16,6 +16,7 @@ from tomoni.events.jurisdiction import (
     CertificateRevoked,
 )
 from tomoni.history.faults import InapplicableError
+from tomoni.history.status import Certificate
 
 
 @dataclass(slots=True)
@@ -39,6 +40,21 @@ class CertificateRow:
 
 as_row: Callable[[CertificateRow], tuple[object, ...]] = attrgetter(*CertificateRow.__slots__)
 """Return the columns of a row, in order."""
+
+
+def as_certificate(row: CertificateRow) -> Certificate:
+    """Return what an answer needs of a certificate."""
+    return Certificate(
+        kind=row.kind,
+        certified_on=row.certified_on,
+        conditional_until=row.conditional_until,
+        confirmed_on=row.confirmed_on,
+        effect=row.effect,
+        effective_on=row.effective_on,
+        unknown=row.unknown,
+        first_position=row.first_position,
+        last_position=row.last_position,
+    )
 
 
 def issued(log: str, certificate: str, position: int, event: CertificateIssued) -> CertificateRow:

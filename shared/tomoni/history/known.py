@@ -15,11 +15,12 @@ from msgspec.structs import replace
 
 from tomoni.events import federation as f
 from tomoni.history.arrangements import Arrangement, Question
+from tomoni.history.certificates import as_certificate
 from tomoni.history.fold import Changes, Prior, decode, fold
 from tomoni.history.networks import Acceptance, Change, Charter, Network, Standing
 from tomoni.history.recognition import Decision, ReceiverView
 from tomoni.history.recognition import decide as decide_recognition
-from tomoni.history.status import Answer, Certificate, Document, IssuerView
+from tomoni.history.status import Answer, Document, IssuerView
 from tomoni.history.status import decide as decide_status
 
 
@@ -132,17 +133,7 @@ class Past:
         if identity is None:
             return None
         row = self.changes.new_certificates[identity]
-        certificate = Certificate(
-            kind=row.kind,
-            certified_on=row.certified_on,
-            conditional_until=row.conditional_until,
-            confirmed_on=row.confirmed_on,
-            effect=row.effect,
-            effective_on=row.effective_on,
-            unknown=row.unknown,
-            first_position=row.first_position,
-            last_position=row.last_position,
-        )
+        certificate = as_certificate(row)
         return Document(certificate=certificate, current=row.document == document)
 
     def unknown(self, noun: str) -> set[str]:
