@@ -5,7 +5,7 @@ clock, no network and no database: what it needs of them stands in the command.
 """
 
 from datetime import date, datetime
-from typing import Literal, TypedDict, get_args
+from typing import Literal, TypedDict
 
 import msgspec
 
@@ -41,8 +41,6 @@ RefusalReason = Literal[
     "too-many-arrangements",
 ]
 """Why a command is refused; each is the kind of a problem over HTTP (tomoni.problems)."""
-
-REFUSAL_REASONS: tuple[str, ...] = get_args(RefusalReason)
 
 
 class Refused(Exception):  # noqa: N818  # not a fault: an answer

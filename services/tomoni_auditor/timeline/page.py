@@ -1,7 +1,6 @@
 """The page around a picture: words for everybody, in Japanese and English, and a table that says all that is drawn."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from html import escape
 from typing import Final
 
@@ -37,7 +36,6 @@ _ENTRIES: Final = Words("記録の一覧", "The entries")
 
 def certificate_page(life: CertificateLife) -> str:
     """Return the page of a certificate."""
-    drawn, height = draw_certificate(life)
     place = _place(life.code)
     title = Words(f"証明書の経過（{place.ja}）", f"The life of a certificate of {place.en}")
     said = Words(
@@ -56,22 +54,11 @@ def certificate_page(life: CertificateLife) -> str:
         ((f"{one.first}", f"{one.last or '–'}", STANDINGS[one.standing]) for one in life.spans),
     )
     about = Words(f"証明書 {life.certificate}", f"Certificate {life.certificate}")
-    return _page(
-        _Content(
-            title=title,
-            about=about,
-            said=said,
-            drawn=drawn,
-            height=height,
-            tables=[standings, _moments(life.moments)],
-            size=life.size,
-        )
-    )
+    return _page(life, title, about, said, draw_certificate(life), standings)
 
 
 def issuer_page(life: IssuerLife) -> str:
     """Return the page of an issuer."""
-    drawn, height = draw_issuer(life)
     place = _place(life.code)
     title = Words(f"{place.ja}の記録の経過", f"The history of {place.en}")
     issued, ended = sum(life.issued.values()), sum(life.ended.values())
@@ -92,37 +79,16 @@ def issuer_page(life: IssuerLife) -> str:
         ),
     )
     about = Words(f"団体コード {life.code}", f"Jurisdiction {life.code}")
-    return _page(
-        _Content(
-            title=title,
-            about=about,
-            said=said,
-            drawn=drawn,
-            height=height,
-            tables=[months, _moments(life.moments)],
-            size=life.size,
-        )
-    )
+    return _page(life, title, about, said, draw_issuer(life), months)
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class _Content:
-    """What a page says; `size` is that of the log it was made from."""
-
-    title: Words
-    about: Words
-    said: Words
-    drawn: str
-    height: int
-    tables: Sequence[str]
-    size: int
-
-
-def _page(content: _Content) -> str:
-    title, said = content.title, content.said
+def _page(
+    life: CertificateLife | IssuerLife, title: Words, about: Words, said: Words, picture: tuple[str, int], table: str
+) -> str:
+    drawn, height = picture
     source = Words(
-        f"署名されたチェックポイントの下にある{content.size}件の記録から作成。日付は日本の暦日、記録日は発行者の申告による。",
-        f"Made from the {content.size} entries under the log's checkpoint. Days are days in Japan; when an entry was "
+        f"署名されたチェックポイントの下にある{life.size}件の記録から作成。日付は日本の暦日、記録日は発行者の申告による。",
+        f"Made from the {life.size} entries under the log's checkpoint. Days are days in Japan; when an entry was "
         "written is its writer's word.",
     )
     return f"""<!doctype html>
@@ -137,17 +103,17 @@ def _page(content: _Content) -> str:
 <body>
 <main>
 <h1>{_both(title)}</h1>
-<p>{_both(content.about, " / ")}</p>
+<p>{_both(about, " / ")}</p>
 <figure tabindex="0" aria-labelledby="picture-title">
-<svg role="img" aria-labelledby="picture-title picture-text" viewBox="0 0 {WIDTH} {content.height}">
+<svg role="img" aria-labelledby="picture-title picture-text" viewBox="0 0 {WIDTH} {height}">
 <title id="picture-title">{escape(title.ja)} {escape(title.en)}</title>
 <desc id="picture-text">{escape(said.ja)} {escape(said.en)}</desc>
-{content.drawn}
+{drawn}
 </svg>
 <figcaption>{_both(said, " ")}</figcaption>
 </figure>
 <h2>{_both(Words("表", "As tables"))}</h2>
-{"".join(content.tables)}
+{table}{_moments(life.moments)}
 <p>{_both(source, " ")}</p>
 </main>
 </body>

@@ -45,11 +45,6 @@ class LogKeyFiles:
         self._first = Key(first.from_size or 0, _load(first.path).vkey)
         self._known = self._load_all()
 
-    @property
-    def goes_on_from(self) -> int:
-        """The size from which these keys count: 0, or that of the last readmission."""
-        return self._first.from_size
-
     async def signers(self, after: int, size: int) -> Sequence[Signer]:
         """Return who signs the checkpoint of a size, the next after another: after a rotation the old and new key."""
         keys = await self.named()
