@@ -553,3 +553,17 @@ async def test_what_waits_and_cannot_be_told_apart_is_about_every_document(desk,
             shibuya.reinstate(other)
     await desk.federation.receiver.events(shibuya.messages(size))
     assert (await desk.status(shibuya, handle))["reason"] == "being-read"
+
+
+@pytest.mark.parametrize("damage", ["DELETE FROM mirror.entry", "UPDATE mirror.entry SET data = sha256(data)"])
+async def test_an_end_that_is_proven_and_lost_before_it_was_projected_is_not_shown_as_valid(desk, shibuya, damage):
+    certificate, handle = shibuya.issue()
+    await desk.hear(shibuya)
+    end = shibuya.size
+    shibuya.revoke(certificate)
+    await desk.federation.receiver.events(shibuya.messages(end))
+    await desk.federation.as_owner(
+        f"ALTER TABLE mirror.entry DISABLE TRIGGER entries_stay; {damage} WHERE position = {end}"
+    )
+    answer = await desk.status(shibuya, handle)
+    assert (answer["status"], answer["reason"]) == ("unknown", "being-read")

@@ -88,3 +88,19 @@ async def test_a_history_taken_back_by_nothing_leaves_no_doubt(desk):
     assert (await desk.post("/v1/jurisdictions/282022/suspend", {}, "secretariat")).status_code == 200
     assert (await desk.status(town, handle))["status"] == "valid"
     assert (await desk.status(town, new_handle()))["status"] == "not-found"
+
+
+async def test_an_end_whose_bytes_are_gone_when_it_is_taken_back_is_in_doubt_too(desk):
+    town, request = await admission("282022")
+    await desk.post("/v1/admissions", msgspec.to_builtins(request), "secretariat")
+    certificate, handle = town.issue()
+    await desk.hear(town)
+    town.revoke(certificate)
+    await desk.hear(town)
+    assert (await desk.status(town, handle))["status"] == "not-valid"
+    await desk.federation.as_owner("SET tomoni.disowning = 'yes'; DELETE FROM mirror.entry WHERE position = 1")
+    set_clock(desk, NOW + MINUTE)
+    answer = await desk.post("/v1/jurisdictions/282022/suspend", {"from_size": 1}, "secretariat")
+    assert answer.status_code == 200, answer.text
+    await desk.federation.projector.catch_up()
+    assert (await desk.status(town, handle)).get("reason") == "taken-back"

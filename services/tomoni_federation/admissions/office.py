@@ -22,7 +22,7 @@ from tomoni_federation.admissions import decider
 from tomoni_federation.admissions.decider import Admission, BranchIs, IllegalEntry, Network, Refused, Stamp
 from tomoni_federation.mirror import tree
 from tomoni_federation.mirror.evidence_files import signed_in_evidence
-from tomoni_federation.mirror.tree import MirrorGapError
+from tomoni_federation.mirror.tree import SUBJECT, MirrorGapError
 from tomoni_federation.projections.sql import PROJECTION, VERSION
 
 log = structlog.get_logger()
@@ -35,16 +35,16 @@ _ADMIT = (
     "INSERT INTO projection.cursor (projection, version, log) VALUES ($1, $2, $3)",
 )
 _TAKE_BACK = "UPDATE mirror.log SET taken_back_at = $3 WHERE log = $1 AND proven_size > $2"
-_AFFECT = r"""
+_AFFECT = f"""
 INSERT INTO mirror.affected (log, certificate, since)
-SELECT $1, certificate, $3 FROM (
-    SELECT DISTINCT substring(encode(data, 'escape')
-        FROM '"subject":"certificate/([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})"')::uuid AS certificate
-    FROM mirror.entry WHERE log = $1 AND position >= $2
-) AS touched WHERE certificate IS NOT NULL
+SELECT DISTINCT $1::text, substring(subject FROM 13)::uuid, $3::timestamptz FROM (
+    SELECT {SUBJECT} AS subject FROM mirror.entry WHERE log = $1 AND position >= $2
+    UNION SELECT {SUBJECT} FROM mirror.damaged WHERE log = $1 AND position >= $2
+    UNION SELECT subject FROM projection.position WHERE log = $1 AND position >= $2
+) AS touched WHERE subject ~ '^certificate/[0-9a-f]{{8}}(-[0-9a-f]{{4}}){{3}}-[0-9a-f]{{12}}$'
 ON CONFLICT (log, certificate) DO UPDATE SET since = excluded.since
-"""
-"""By the bytes, also of an entry that this version cannot read: in canonical JSON they are a member of the envelope."""
+"""  # noqa: S608  # our own text
+"""Also by what was set aside as damaged, and by what was projected of entries whose bytes are gone since."""
 _DISOWN = "SELECT mirror.disown($1, $2, $3)"
 _RECEIPT = "SELECT max(size) FROM mirror.checkpoint WHERE log = $1 AND size <= $2 AND receipt IS NOT NULL"
 _ILLEGAL_ENTRY = """

@@ -24,6 +24,13 @@ WHOLE: Final = "sha256('\\x00'::bytea || data) = leaf"
 Whoever reads entries to answer from them asks for it: a row that a disk or a hand has changed is a gap to him.
 """
 
+SUBJECT: Final = """coalesce(substring(encode(data, 'escape') FROM '.*"subject":"([^"]*)"'), '')"""
+"""What the bytes of an entry are about, also where this version cannot read them; the empty text of what is no event.
+
+The envelope's member is the last of that name, since `data` sorts before it, and within a text of canonical JSON the
+quotes would be escaped.
+"""
+
 _LEAVES: Final = f"""
 SELECT position, leaf FROM mirror.entry
 WHERE log = $1 AND position >= $2 AND position < $3 AND {WHOLE} ORDER BY position

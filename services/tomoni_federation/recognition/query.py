@@ -13,7 +13,7 @@ from tomoni.history.known import Known, Told
 from tomoni.history.networks import Acceptance, Change, Charter
 from tomoni.history.status import IssuerView
 from tomoni_federation.projections.sql import PROJECTION, VERSION
-from tomoni_federation.status.query import WAITING, Key, look_up, waiting_of
+from tomoni_federation.status.query import WAITING, Key, look_up
 
 _RECEIVERS: Final = """
 SELECT l.log, l.state, c.fresh_as_of, c.halted IS NOT NULL AS halted, c.unknown, l.taken_back_at, {waiting} AS waiting
@@ -162,7 +162,7 @@ def _view(row: asyncpg.Record) -> IssuerView:
         halted=row["halted"],
         unknown=row["unknown"],
         taken_back_at=row["taken_back_at"],
-        waiting=waiting_of(row["waiting"]),
+        waiting=frozenset(row["waiting"] or ()),
     )
 
 

@@ -8,18 +8,18 @@ import asyncpg
 
 from tomoni.database import Connection, Pool
 from tomoni.history.status import Certificate, Document, IssuerView
+from tomoni_federation.mirror.tree import SUBJECT, WHOLE
 from tomoni_federation.projections.sql import PROJECTION, VERSION
 
-MOST_WAITING: Final = 1_000
-"""Entries of a log that wait up to which it is told apart what they are about: a portion of a relay."""
-
-WAITING: Final = """CASE WHEN c.position < l.proven_size AND c.halted IS NULL AND l.state <> 'quarantined' THEN ARRAY(
-        SELECT coalesce(substring(encode(e.data, 'escape') FROM '.*"subject":"([^"]*)"'), '') FROM mirror.entry e
-        WHERE e.log = l.log AND e.position >= c.position AND e.position < l.proven_size LIMIT 1001
-    ) END"""
+WAITING: Final = f"""CASE WHEN c.position < l.proven_size AND c.halted IS NULL AND l.state <> 'quarantined' THEN
+        CASE WHEN l.proven_size - c.position > 1000 THEN ARRAY[''] ELSE (
+            SELECT CASE WHEN count(*) = l.proven_size - c.position THEN array_agg(DISTINCT {SUBJECT}) ELSE ARRAY[''] END
+            FROM mirror.entry WHERE log = l.log AND position >= c.position AND position < l.proven_size AND {WHOLE}
+        ) END
+    END"""  # noqa: S608  # our own text
 """What the entries of a log `l` are about that are proven and that its cursor `c` has not come to; NULL where none are.
 
-Within a text of canonical JSON the quotes would be escaped. An entry that is no event is about the empty text.
+The empty text, every subject, where they are more than a portion of a relay, or one of them is missing or changed.
 """
 
 LOOKUP: Final = """
@@ -78,13 +78,8 @@ def _issuer(row: asyncpg.Record) -> IssuerView:
         unknown=bool(row["unknown"]),
         missing_unknown=bool(row["missing_unknown"]),
         taken_back_at=row["taken_back_at"],
-        waiting=waiting_of(row["waiting"]),
+        waiting=frozenset(row["waiting"] or ()),
     )
-
-
-def waiting_of(subjects: Sequence[str] | None) -> frozenset[str]:
-    """Return the value of `IssuerView.waiting` of what `WAITING` gave: of too many entries, that all may be meant."""
-    return frozenset(subjects or ()) if len(subjects or ()) <= MOST_WAITING else frozenset([""])
 
 
 def _document(row: asyncpg.Record, issuer: IssuerView) -> Document:
