@@ -39,9 +39,11 @@ async def require_signed_by(node, vkey, size):
 
 @pytest.fixture
 async def stopped(node):
-    """A node of three entries, which is stopped."""
+    """A node of three entries, with a checkpoint of each size, which is stopped."""
+    await until_signed(node, 0)
     await node.open_scheme()
-    for _ in range(2):
+    for size in (1, 2):
+        await until_signed(node, size)
         await node.issue()
     await until_signed(node, 3)
     await node.stop()
