@@ -82,8 +82,12 @@ class _Desk:
             case f.JurisdictionAdmitted(data=data):
                 self.keys[name] = [Key(0, data.log_key)]
             case f.JurisdictionReadmitted(data=data):
+                readmitted = Key(data.from_size, data.log_key)
                 before = [Key(key.from_size, key.log_key, retired=True) for key in self.keys[name]]
-                self.keys[name] = [*before, Key(data.from_size, data.log_key)]
+                self.keys[name] = [
+                    *(key for key in before if (key.from_size, key.log_key) != (data.from_size, data.log_key)),
+                    readmitted,
+                ]
                 if isinstance(data.branch, f.Branch):
                     self.branches[name] = data.branch
             case f.NetworkChartered(data=data) | f.NetworkAmended(data=data):

@@ -1,6 +1,7 @@
 """Readmission with the branch that counts: the mirror and what is served hold it, and nothing of the other."""
 
 import asyncpg
+import msgspec
 import pytest
 import structlog.testing
 
@@ -15,6 +16,7 @@ from tests.federation.quarantines import (
     require_equal_to_replay,
     written,
 )
+from tests.federation.test_answers import admission
 from tests.federation.towns import Town
 from tomoni.eventlog import EventReader
 from tomoni.events import decode_event
@@ -123,3 +125,21 @@ async def test_a_branch_that_nobody_has_signed_is_refused(desk, split):
         refused = await readmit(desk, renewed(other), branch=branch, from_size=2)
         assert refused.json()["type"].rpartition("/")[2] == "branch-not-known"
     assert await desk.federation.state(town) == "quarantined"
+
+
+async def test_a_restored_federation_knows_a_town_that_was_readmitted_twice_with_its_own_key(desk, postgres, template):
+    town, request = await admission("282022")
+    await desk.post("/v1/admissions", msgspec.to_builtins(request), "secretariat")
+    known = _Desk()
+    for _ in range(2):
+        assert (await desk.post("/v1/jurisdictions/282022/suspend", {}, "secretariat")).status_code == 200
+        again = {"request": msgspec.to_builtins(request)}
+        assert (await desk.post("/v1/jurisdictions/282022/readmit", again, "secretariat")).status_code == 200
+    for position, entry in enumerate(await EventReader(desk.federation.pool).read(0)):
+        known.see(position, decode_event(entry.data))
+    with copied(postgres, template) as lost:
+        connection = await asyncpg.connect(lost.owner_dsn)
+        await known.write(connection)
+        keys = await connection.fetch("SELECT from_size, log_key, retired FROM mirror.key")
+        await connection.close()
+    assert [tuple(key) for key in keys] == [(0, town.log_key.vkey, False)]
