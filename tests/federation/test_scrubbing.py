@@ -207,3 +207,13 @@ async def test_the_running_role_sets_aside_no_whole_log_and_forgets_no_damage(fe
     ):
         with pytest.raises(Exception, match=r"set aside|permission denied"):
             await federation.pool.execute(sql)
+
+
+async def test_a_damage_that_ended_beyond_what_its_log_was_taken_back_to_is_mended_once(federation, town):
+    scrubber = await opened(federation)
+    await spoil(federation, CHANGED)
+    await scrubber.turn()
+    await federation.as_owner("UPDATE mirror.damage SET beyond = 100")  # as it was before
+    await scrubber.turn()
+    assert await scrubber.overhear(town.messages())
+    assert (await open_damages(federation), await scrubber.older_receipts()) == (0, {})

@@ -80,8 +80,9 @@ INSERT INTO mirror.entry (log, position, data, leaf) VALUES ($1, $2, $3, $4) ON 
 """Somebody may have put the same rows back from a backup meanwhile."""
 
 MENDED: Final = """
-UPDATE mirror.damage SET mended_at = now() WHERE log = $1 AND first >= $2 AND beyond <= $3 AND mended_at IS NULL
+UPDATE mirror.damage SET mended_at = now() WHERE log = $1 AND first >= $2 AND first < $3 AND mended_at IS NULL
 """
+"""By where it begins: it may have ended beyond a size that its log was taken back to since."""
 WAS_FORGED: Final = """
 SELECT EXISTS (
     SELECT 1 FROM mirror.damaged d JOIN mirror.entry e USING (log, position)
