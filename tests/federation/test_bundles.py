@@ -7,6 +7,7 @@ import msgspec
 import pytest
 
 from tests.bundles import carry
+from tests.federation.changed_rows import CHANGED, spoil
 from tests.federation.quarantines import convinced
 from tests.federation.towns import FEDERATION, NOW, Town
 from tomoni import nkey
@@ -15,6 +16,7 @@ from tomoni.jurisdictions import all_jurisdictions
 from tomoni.tlog.checkpoint import open_checkpoint
 from tomoni.tlog.cosignature import open_cosigned
 from tomoni_federation.bundles.taking import BundleRefusedError, Taker
+from tomoni_federation.mirror.scrub import Scrubber
 
 TABLES = {
     "mirror.entry": "log, position",
@@ -290,3 +292,16 @@ async def test_who_sends_what_a_bundle_has_brought_lacks_the_receipt_and_is_name
     await taker.take(carry(shibuya, tmp_path / "b", 2))
     assert (await desk.federation.receiver.events(shibuya.messages(2))).repeats == (shibuya.code,)
     assert (await desk.federation.receiver.heartbeats([shibuya.heartbeat()])).repeats == ()
+
+
+async def test_a_bundle_mends_what_is_damaged_in_the_mirror_of_a_town_without_a_network(desk, taker, tmp_path):
+    town = lively(entries=6)
+    await desk.federation.admit(town)
+    await desk.federation.take(*town.messages(0, 3))
+    await desk.federation.take(*town.messages(3))
+    scrubber = Scrubber(desk.federation.pool, FEDERATION, 0.0)
+    await spoil(desk.federation, CHANGED)
+    await scrubber.turn()
+    assert await desk.federation.mirrored(town) != town.entries
+    await taker.take(carry(town, tmp_path / "b"))
+    assert await desk.federation.mirrored(town) == town.entries

@@ -27,6 +27,7 @@ from tomoni.transport.consume import RawMessage
 from tomoni.transport.subjects import Kind
 from tomoni_federation.admissions.office import Office
 from tomoni_federation.intake.receive import Fork, Receiver
+from tomoni_federation.mirror.scrub import Scrubber
 from tomoni_federation.mirror.tree import hashes_beyond
 from tomoni_federation.projections.project import Projector
 from tomoni_federation.projections.sql import PROJECTION, VERSION
@@ -88,6 +89,7 @@ class Taker:
         self._receiver = receiver
         self._projector = projector
         self._office = office
+        self._scrubber = Scrubber(pool, federation)
 
     async def take(self, file: Path, on_progress: Progress | None = None) -> Taken:
         """Take in a bundle, and return once it is proven, has its receipt and is projected.
@@ -137,11 +139,14 @@ class Taker:
             return code, held, _Seen(bundle.size, bundle.heartbeat, fork)
 
     async def _feed(self, file: Path, code: str, seen: _Seen, on_progress: Progress | None) -> None:
+        await self._scrubber.start()
         with _reading(file) as bundle:
             for portion in bundle.portions():
-                received = await self._receiver.events(_messages(code, portion))
+                messages = _messages(code, portion)
+                received = await self._receiver.events(messages)
                 if received.contradicted:
                     raise BundleRefusedError(_contradicts(code))
+                await self._scrubber.overhear(messages)  # a town without a network mends the mirror by no other way
                 if on_progress is not None:
                     on_progress(portion.size, seen.size)
         if seen.heartbeat is not None:
