@@ -4,7 +4,6 @@ import sys
 from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Final, NoReturn
-from urllib.parse import urlsplit
 
 import httpx
 import msgspec
@@ -12,6 +11,7 @@ from cyclopts import App, Parameter
 from rich.console import Console
 
 from tomoni import times
+from tomoni.addresses import is_private_url, is_this_machine
 from tomoni.documents import HandleError
 from tomoni.jurisdictions import JurisdictionError, by_code
 from tomoni.settings import SettingsError
@@ -74,13 +74,12 @@ def read_file(path: Path) -> bytes:
 
 def read_keys(place: str) -> bytes:
     """Return a key set of a file or an address; one in plain HTTP is only taken from this machine."""
-    url = urlsplit(place)
-    if url.scheme not in {"http", "https"}:
+    if not place.startswith(("http://", "https://")):
         return read_file(Path(place))
-    if url.scheme == "http" and url.hostname not in {"localhost", "127.0.0.1", "::1"}:
+    if not is_private_url(place):
         raise SettingsError("get the keys by https: who can change them on the way can sign anything")
-    try:
-        answer = httpx.get(place, timeout=_TIMEOUT)
+    try:  # what this machine is asked for goes through no proxy
+        answer = httpx.get(place, timeout=_TIMEOUT, trust_env=not is_this_machine(httpx.URL(place).host))
     except (httpx.HTTPError, httpx.InvalidURL) as error:
         raise SettingsError(f"the keys cannot be got: {type(error).__name__}") from error
     if answer.status_code != 200:

@@ -4,7 +4,9 @@ import base64
 import os
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
 import msgspec
@@ -13,6 +15,7 @@ from joserfc import jws
 
 from tests.federation.towns import FEDERATION, NOW
 from tomoni.documents import document_hash, new_handle, print_handle
+from tomoni.processes import free_port
 from tomoni.settings import SettingsError
 from tomoni.statements import (
     ALGORITHM,
@@ -24,6 +27,7 @@ from tomoni.statements import (
     require_about,
     verify,
 )
+from tomoni_cli.statement import read_keys
 from tomoni_federation.statements.api import expiry
 from tomoni_federation.statements.keys import open_signer, rotate
 
@@ -319,3 +323,21 @@ async def test_the_command_says_that_an_answer_is_what_was_known_earlier(desk, s
     status, told = command(tmp_path / "statement", "--keys", tmp_path / "keys.json", *at)
     assert status == 0, told
     assert "As known at   2026-11-23 13:00:00 JST: what became known after that is NOT in the answer" in told
+
+
+def test_the_keys_of_this_machine_are_got_past_every_proxy(monkeypatch):
+    class Keys(BaseHTTPRequestHandler):
+        def do_GET(self):
+            self.send_response(200)
+            self.end_headers()
+            self.wfile.write(b"keys")
+
+        def log_message(self, *_):
+            pass
+
+    monkeypatch.setenv("HTTP_PROXY", f"http://127.0.0.1:{free_port()}")
+    with HTTPServer(("127.0.0.1", 0), Keys) as server, ThreadPoolExecutor(1) as pool:
+        served = pool.submit(server.handle_request)
+        server.timeout = 10
+        assert read_keys(f"http://127.0.0.1:{server.server_port}/keys") == b"keys"
+        served.result()
