@@ -96,7 +96,7 @@ def _asked(issuer: str | None, question: Question, claim: Claim, hours: int | No
         document=_hash(issuer, question.document),
         on=question.on,
         as_known_at=_instant(question.as_known_at),
-        max_age=allowed or timedelta.max,
+        max_age=timedelta.max if allowed is None else allowed,
         receiver=question.receiver,
         service=question.service,
     )

@@ -228,7 +228,7 @@ async def answered(desk, pair):
     set_clock(desk, NOW)
     await hear(desk, *pair)
 
-    async def ask_signed(**fields):
+    async def ask_signed(max_age=None, **fields):
         body = {
             "issuer": shibuya.code,
             "handle": handle,
@@ -238,7 +238,7 @@ async def answered(desk, pair):
         }
         headers = {"Authorization": f"Bearer {desk.token('verifier')}", "Accept": "application/jose"}
         answer = await desk.client.post("/v1/recognition", json=body | fields, headers=headers)
-        return of_statement(read_signed(answer.content, await keys(desk)), None)
+        return of_statement(read_signed(answer.content, await keys(desk)), max_age)
 
     async def folder(at):
         set_clock(desk, NOW + MINUTE)
@@ -384,3 +384,9 @@ async def test_a_purpose_that_the_federation_has_made_itself_needs_its_age(desk,
     ask_signed, _, _ = answered
     with pytest.raises(SourceError, match="name --max-age"):
         await ask_signed(purpose="tour")
+
+
+@pytest.mark.parametrize("max_age", [timedelta(0), WEEK])
+async def test_an_age_that_is_named_counts_and_be_it_none_at_all(desk, answered, max_age):
+    ask_signed, _, _ = answered
+    assert (await ask_signed(max_age)).asked.max_age == max_age

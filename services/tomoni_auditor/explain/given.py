@@ -47,7 +47,7 @@ def of_statement(statement: Statement, max_age: timedelta | None) -> Given:
     Raises SourceError where it cannot be told how old knowledge might be, or its answer has another form.
     """
     asked = statement.asked
-    allowed = max_age or PURPOSES.get(asked.purpose)
+    allowed = PURPOSES.get(asked.purpose) if max_age is None else max_age
     if allowed is None:
         raise SourceError(f"name --max-age: how many hours old knowledge may be for the purpose {asked.purpose}")
     try:
