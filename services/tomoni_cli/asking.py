@@ -39,10 +39,20 @@ class Federation:
 
     def token(self) -> str:
         """Return the token; raise SettingsError where the file cannot be used."""
-        try:
-            return read_secret(self.token_file).decode("ascii").strip()
-        except (SecretFileError, OSError, UnicodeDecodeError) as error:
-            raise SettingsError(f"the token file cannot be used: {error}") from error
+        return read_token(self.token_file)
+
+
+def read_token(path: Path) -> str:
+    """Return the bearer token in a file; raise SettingsError where the file cannot be used or holds none."""
+    try:
+        token = read_secret(path).decode("ascii").strip()
+    except SecretFileError as error:
+        raise SettingsError(f"the token file cannot be used: {error}") from error
+    except UnicodeDecodeError as error:
+        raise SettingsError(f"the token file {path} does not hold one token on one line") from error
+    if not token.isprintable() or not token or " " in token:
+        raise SettingsError(f"the token file {path} does not hold one token on one line")
+    return token
 
 
 def ask(federation: Federation, question: Callable[[Client], Awaitable[T]]) -> T:

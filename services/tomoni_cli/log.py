@@ -11,13 +11,14 @@ from cyclopts import App, Parameter
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from tomoni.secret_files import SecretFileError, read_secret
+from tomoni.settings import SettingsError
 from tomoni.tlog.checkpoint import Checkpoint
 from tomoni.tlog.cosignature import parse_verifier
 from tomoni.tlog.keys import NoteError
 from tomoni.tlog.verify import Fault, LogFaultError
 from tomoni_auditor.verify.sources import SourceError, open_source
 from tomoni_auditor.verify.verification import verify_log
+from tomoni_cli import asking
 
 FAULTY, UNREADABLE = 1, 2
 """Exit statuses: the log is not what its checkpoint says; nothing can be said about it."""
@@ -106,14 +107,9 @@ def _verify(location: str, keys: list[str], origin: str | None, token_file: Path
 def read_token(path: Path) -> str:
     """Return the bearer token in a file; raise SourceError where there is none."""
     try:
-        token = read_secret(path).decode("ascii").strip()
-    except SecretFileError as error:
-        raise SourceError(f"the token file cannot be used: {error}") from error
-    except UnicodeDecodeError as error:
-        raise SourceError(f"the token file {path} does not hold one token on one line") from error
-    if not token.isprintable() or not token or " " in token:
-        raise SourceError(f"the token file {path} does not hold one token on one line")
-    return token
+        return asking.read_token(path)
+    except SettingsError as error:
+        raise SourceError(str(error)) from error
 
 
 def _print(report: Report, *, json: bool) -> None:

@@ -12,7 +12,7 @@ from rich.console import Console
 from tomoni.addresses import is_private_url, is_this_machine
 from tomoni.eventlog import EventLogError
 from tomoni.eventlog.recovery import RecoveryRefused, TailSource
-from tomoni.secret_files import SecretFileError, read_secret
+from tomoni.secret_files import SecretFileError
 from tomoni.settings import SettingsError
 from tomoni.tail import Checkpoint, TailPage
 from tomoni.tlog.checkpoint import parse_checkpoint
@@ -21,6 +21,7 @@ from tomoni.tlog.note import Verifier, read_note
 from tomoni.tlog.tiles import TILE_WIDTH, EntryBundle, TileError, decode_bundle, tile_width
 from tomoni.tlog.verify import CHECKPOINT_PATH, NotPublishedError
 from tomoni_auditor.verify.sources import FolderSource, SourceError
+from tomoni_cli.asking import read_token
 from tomoni_registry.recover import Recovered
 from tomoni_registry.recover import recover as recover_log
 from tomoni_registry.settings import RegistrySettings
@@ -121,4 +122,4 @@ def _source(settings: RegistrySettings, source: str, token_file: Path | None) ->
         return FolderTail(Path(source))
     if token_file is None:
         raise SettingsError("name the file with your token of the federation: --token-file")
-    return HttpTail(source, settings.code, read_secret(token_file).decode("ascii").strip())
+    return HttpTail(source, settings.code, read_token(token_file))

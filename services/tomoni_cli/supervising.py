@@ -10,9 +10,8 @@ import stamina
 from cyclopts import Parameter
 
 from tomoni.addresses import is_private_url
-from tomoni.secret_files import SecretFileError, read_secret
 from tomoni.settings import SettingsError
-from tomoni_cli.asking import NO, UNKNOWN
+from tomoni_cli.asking import NO, UNKNOWN, read_token
 
 TokenFile = Annotated[
     Path, Parameter(help="File with a supervisor's token, which only you can read.", env_var="TOMONI_TOKEN_FILE")
@@ -27,10 +26,7 @@ def command(url: str, token_file: Path, path: str, in_doubt: str) -> httpx.Respo
     `in_doubt` says where to look whether it was carried out all the same. Raises SettingsError where the token must not
     be sent.
     """
-    try:
-        token = read_secret(token_file).decode("ascii").strip()
-    except (SecretFileError, UnicodeDecodeError) as error:
-        raise SettingsError(f"the token file cannot be used: {error}") from error
+    token = read_token(token_file)
     if not is_private_url(url):
         raise SettingsError("name the node by https://: your token travels there (http:// on this machine)")
     headers = {"Authorization": f"Bearer {token}", "Idempotency-Key": str(uuid.uuid4())}
