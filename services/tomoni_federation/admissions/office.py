@@ -18,6 +18,7 @@ from tomoni.eventlog import Append, EventReader, NewEntry, Sequencer, Statement
 from tomoni.eventlog.errors import VersionConflict
 from tomoni.events import FederationEvent, decode_event, encode_event
 from tomoni.events.federation import Branch, NetworkTermsData
+from tomoni.tlog.merkle import CompactRange
 from tomoni_federation.admissions import decider
 from tomoni_federation.admissions.decider import Admission, BranchIs, IllegalEntry, Network, Refused, Stamp
 from tomoni_federation.mirror import tree
@@ -155,8 +156,10 @@ class Office:
                 known = await self._is_known(code, branch, proven)
                 decider.require_branch(admission, request, from_size, branch, known)
             held = min(size, proven)
-            counts = branch or Branch(size=held, root=(await self._root_at(code, held)).hex())
+            counts = branch or Branch(size=held, root=(await self._range_at(code, held)).root().hex())
             events = decider.readmit(admission, request, size, proven, self._stamp(), counts)
+            if not events:
+                return (), admission.subject, admission.version, ()
             ahead = (counts.size, bytes.fromhex(counts.root)) if counts.size > size else (None, None)
             beside = (
                 *await self._going_back(code, size),
@@ -165,7 +168,7 @@ class Office:
                 Statement(_RETIRE, (code,)),
                 Statement(_NEXT_KEY, (code, size, request.log_key)),
             )
-            return events, admission.subject, admission.version, beside if events else ()
+            return events, admission.subject, admission.version, beside
 
         await self._append(decide)
         return await self.admission(code)
@@ -286,27 +289,25 @@ class Office:
             if receipt != size:
                 text = f"No receipt was given for that size. The last one before it that has a receipt is {receipt}."
                 raise Refused("size-not-proven", text, from_size=receipt)
-            try:
-                compact = await tree.range_at(connection, code, min(size, await self._proven_size(code)))
-            except MirrorGapError:
-                raise Refused("size-not-proven", _GAP) from None
+        left = await self._range_at(code, min(size, await self._proven_size(code)))
+        now = self._clock()
         return (
-            Statement(_TAKE_BACK, (code, size, self._clock())),
-            Statement(_AFFECT, (code, size, self._clock())),
-            Statement(_DISOWN, (code, size, compact.to_bytes())),
+            Statement(_TAKE_BACK, (code, size, now)),
+            Statement(_AFFECT, (code, size, now)),
+            Statement(_DISOWN, (code, size, left.to_bytes())),
             Statement(_FORGET, (code, size)),
         )
 
-    async def _root_at(self, code: str, size: int) -> bytes:
-        """Return the root of what is proven at a size; raise Refused where the mirror lacks something before it."""
+    async def _range_at(self, code: str, size: int) -> CompactRange:
+        """Return what is proven up to a size; raise Refused where the mirror lacks something before it."""
         async with self._pool.acquire() as connection:
             try:
-                return (await tree.range_at(connection, code, size)).root()
+                return await tree.range_at(connection, code, size)
             except MirrorGapError:
                 raise Refused("size-not-proven", _GAP) from None
 
     async def _is_known(self, code: str, branch: Branch, proven: int) -> BranchIs:
-        if branch.size <= proven and (await self._root_at(code, branch.size)).hex() == branch.root:
+        if branch.size <= proven and (await self._range_at(code, branch.size)).root().hex() == branch.root:
             return "held"
         async with self._pool.acquire() as connection:
             signed = await signed_in_evidence(connection, code)
