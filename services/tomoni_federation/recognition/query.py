@@ -13,10 +13,11 @@ from tomoni.history.known import Known, Told
 from tomoni.history.networks import Acceptance, Change, Charter
 from tomoni.history.status import IssuerView
 from tomoni_federation.projections.sql import PROJECTION, VERSION
-from tomoni_federation.status.query import WAITING, Key, look_up
+from tomoni_federation.status.query import WAITING, Key, issuer_of, look_up
 
 _RECEIVERS: Final = """
-SELECT l.log, l.state, c.fresh_as_of, c.halted IS NOT NULL AS halted, c.unknown, l.taken_back_at, {waiting} AS waiting
+SELECT l.log, l.state, c.fresh_as_of, c.halted IS NOT NULL AS halted, c.unknown, c.missing_unknown, l.taken_back_at,
+    {waiting} AS waiting
 FROM mirror.log l JOIN projection.cursor c ON c.projection = $1 AND c.version = $2 AND c.log = l.log
 WHERE l.log = ANY ($3::text[])
 """.replace("{waiting}", WAITING)
@@ -98,7 +99,7 @@ async def read(pool: Pool, wanted: Sequence[Wanted]) -> list[Known]:
         naming = await connection.fetch(_NAMING, receivers, issuers, prefectures)
         unreadable = {row["log"] for row in await connection.fetch(_UNREADABLE, receivers)}
         told = await _told(connection, sorted({row["network"] for row in naming if row["network"]}), issuers, receivers)
-    view_of = {row["log"]: _view(row) for row in views}
+    view_of = {row["log"]: issuer_of(row) for row in views}
     unreadable |= {log for log, view in view_of.items() if view.waits_for("arrangement") or view.waits_for("network")}
     for one, (_, view) in zip(wanted, found, strict=True):
         if view.waiting:
@@ -153,17 +154,6 @@ def _grouped(pairs: Iterable[tuple[K, V]]) -> defaultdict[K, list[V]]:
     for key, value in pairs:
         groups[key].append(value)
     return groups
-
-
-def _view(row: asyncpg.Record) -> IssuerView:
-    return IssuerView(
-        state=row["state"],
-        fresh_as_of=row["fresh_as_of"],
-        halted=row["halted"],
-        unknown=row["unknown"],
-        taken_back_at=row["taken_back_at"],
-        waiting=frozenset(row["waiting"] or ()),
-    )
 
 
 def to_arrangement(row: asyncpg.Record) -> Arrangement:

@@ -62,7 +62,7 @@ Found = tuple[Document | None, IssuerView]
 async def look_up(connection: Connection | Pool, keys: Sequence[Key]) -> list[Found]:
     """Return for each key what the read model has, all from one snapshot."""
     rows = await connection.fetch(LOOKUP, PROJECTION, VERSION, [key[0] for key in keys], [key[1] for key in keys])
-    views = {row["log"]: _issuer(row) for row in rows if row["n"] == 0}
+    views = {row["log"]: issuer_of(row) for row in rows if row["n"] == 0}
     found: list[Found] = [(None, views[log]) for log, _ in keys]
     for row in rows:
         if (place := row["n"]) > 0:
@@ -70,7 +70,8 @@ async def look_up(connection: Connection | Pool, keys: Sequence[Key]) -> list[Fo
     return found
 
 
-def _issuer(row: asyncpg.Record) -> IssuerView:
+def issuer_of(row: asyncpg.Record) -> IssuerView:
+    """Return an issuer of a row with what `IssuerView` has, `waiting` as `WAITING` gives it."""
     return IssuerView(
         state=row["state"],
         fresh_as_of=row["fresh_as_of"],
