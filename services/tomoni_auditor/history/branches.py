@@ -6,24 +6,19 @@ Looked up in the tiles once they are proven, since no checkpoint of that size ne
 from collections.abc import Sequence
 
 from tomoni.events.federation import Branch
-from tomoni.tlog.merkle import HASH_SIZE, subtree_root
-from tomoni.tlog.tiles import TILE_WIDTH, Tile, hash_at_tiles
+from tomoni.tlog.merkle import subtree_root
 from tomoni_auditor.archive.folder import CHECKPOINT, LogFolder
 from tomoni_auditor.history.faults import HistoryFault, HistoryFaultError
+from tomoni_auditor.proofs.making import hashes_in
 
 
 def require_branches(folder: LogFolder, code: str, branches: Sequence[Branch]) -> None:
     """Raise HistoryFaultError where a proven log is none of the branches that count, as far as it goes."""
     head = folder.head()
-
-    def read_tile(tile: Tile) -> bytes:
-        width = min(TILE_WIDTH, (head.size >> 8 * tile.level) - tile.index * TILE_WIDTH)
-        return folder.read(Tile(tile.level, tile.index, width).path)[: tile.width * HASH_SIZE]
-
     for branch in branches:
         if branch.size > head.size:
             continue
-        root = subtree_root(0, branch.size, hash_at_tiles(branch.size, read_tile)).hex()
+        root = subtree_root(0, branch.size, hashes_in(folder, branch.size)).hex()
         if root != branch.root:
             expected = f"the root {branch.root} at size {branch.size}: with it the federation has readmitted the log"
             fault = HistoryFault(
