@@ -18,7 +18,7 @@ import msgspec
 
 from tomoni.bundle import BundleError, BundleReader, Portion
 from tomoni.database import Pool
-from tomoni.history.keys import verifier_of
+from tomoni.history.keys import verifiers_of
 from tomoni.tlog.keys import NoteError
 from tomoni.tlog.merkle import CompactRange, consistency_proof
 from tomoni.tlog.note import open_note
@@ -190,7 +190,7 @@ def _require_own(bundle: BundleReader, held: _Held) -> None:
     is not known here yet is no obstacle.
     """
     known = keys_for(held.keys, min(held.range.size, bundle.size))
-    verifiers = [verifier for key in known if (verifier := verifier_of(key.log_key)) is not None]
+    verifiers = verifiers_of(key.log_key for key in known)
     try:
         open_note(bundle.end, verifiers)
     except NoteError as error:

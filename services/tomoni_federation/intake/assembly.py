@@ -21,7 +21,7 @@ from typing import Final
 from tomoni.events import EventError, decode_event
 from tomoni.events.jurisdiction import KeyRotated
 from tomoni.events.types import MAX_ENTRY_BYTES
-from tomoni.history.keys import cosignature_verifier_of, is_log_key, verifier_of
+from tomoni.history.keys import cosignature_verifier_of, is_log_key, verifiers_of
 from tomoni.tlog.checkpoint import Checkpoint, parse_checkpoint
 from tomoni.tlog.cosignature import open_cosigned
 from tomoni.tlog.keys import NoteError
@@ -218,7 +218,7 @@ def _rotations(log: Log, start: int, entries: Sequence[bytes]) -> list[Key]:
 
 def _signed_by_all(note: bytes, rotated: Sequence[Key]) -> bool:
     """Whether every new key has signed too; the old one has, or a thief could announce a key of his own."""
-    return all(_opens(note, [verifier]) for key in rotated if (verifier := verifier_of(key.log_key)) is not None)
+    return all(_opens(note, [verifier]) for verifier in verifiers_of(key.log_key for key in rotated))
 
 
 def _drop(log: Log, note: bytes) -> None:
@@ -254,7 +254,7 @@ def _opened(log: Log, note: bytes, keys: Sequence[Key]) -> Checkpoint | None:
     try:
         if len(note) > MAX_NOTE_BYTES:
             return None
-        valid = [verifier for key in keys if (verifier := verifier_of(key.log_key)) is not None]
+        valid = verifiers_of(key.log_key for key in keys)
         checkpoint = parse_checkpoint(open_note(note, valid).text)
     except (NoteError, UnicodeDecodeError):
         return None

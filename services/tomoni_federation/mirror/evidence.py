@@ -15,7 +15,7 @@ from tomoni.events.canonical import encode
 from tomoni.evidence import entries
 from tomoni.evidence.form import Evidence, EvidenceError, Kind, Opening
 from tomoni.evidence.judging import judge_document
-from tomoni.history.keys import cosignature_verifier_of, verifier_of
+from tomoni.history.keys import cosignature_verifier_of, verifiers_of
 from tomoni.tlog.checkpoint import parse_checkpoint
 from tomoni.tlog.keys import NoteError
 from tomoni.tlog.merkle import consistency_proof, inclusion_proof, leaf_hash
@@ -163,7 +163,7 @@ async def _covering(connection: Connection, code: str, size: int) -> list[tuple[
 
 async def _keys(connection: Connection, code: str) -> list[Verifier]:
     rows = await connection.fetch(_KEYS, code)
-    return [key for row in rows if (key := verifier_of(row["log_key"])) is not None]
+    return verifiers_of(row["log_key"] for row in rows)
 
 
 def _all_by(key: Verifier, *notes: bytes) -> tuple[bytes, ...] | None:

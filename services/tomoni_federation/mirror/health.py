@@ -10,7 +10,7 @@ import structlog
 from prometheus_client import Counter
 
 from tomoni.database import Pool
-from tomoni.history.keys import verifier_of
+from tomoni.history.keys import verifiers_of
 from tomoni.tlog.checkpoint import open_checkpoint
 from tomoni.tlog.keys import NoteError
 from tomoni.tlog.merkle import CompactRange, leaf_hash
@@ -51,7 +51,7 @@ async def require_proof(pool: Pool, federation: str) -> None:
 
 
 def _holds(row: asyncpg.Record, federation: str) -> bool:
-    verifiers = [verifier for key in row["keys"] if (verifier := verifier_of(key)) is not None]
+    verifiers = verifiers_of(row["keys"])
     try:
         signed = open_checkpoint(row["note"] or b"", f"{federation}/{row['log']}", verifiers)
     except NoteError:

@@ -18,7 +18,7 @@ import structlog
 from prometheus_client import Counter, Gauge
 
 from tomoni.database import Connection, Pool
-from tomoni.history.keys import verifier_of
+from tomoni.history.keys import verifiers_of
 from tomoni.tlog.merkle import CompactRange, leaf_hash
 from tomoni.transport.consume import RawMessage
 from tomoni.transport.subjects import Kind
@@ -127,7 +127,7 @@ class Scrubber:
 
         Returns the stretch, and where it ends if all of its checkpoints can be believed.
         """
-        verifiers = [verifier for key in keys if (verifier := verifier_of(key)) is not None]
+        verifiers = verifiers_of(keys)
         rows: dict[int, Row] = {}
         stretch = Stretch(f"{self._federation}/{code}", verifiers, rows, CompactRange())
         for row in await connection.fetch(sql.BASES, code, start):

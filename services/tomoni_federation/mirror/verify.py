@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Final, Self
 
 from tomoni.database import Connection
-from tomoni.history.keys import verifier_of
+from tomoni.history.keys import verifiers_of
 from tomoni.tlog.checkpoint import open_checkpoint
 from tomoni.tlog.keys import NoteError
 from tomoni.tlog.merkle import CompactRange, leaf_hash
@@ -101,7 +101,7 @@ class _Signed:
     async def read(cls, connection: Connection, log: str, origin: str, size: int) -> Self:
         """Read what is stored; raise _Wrong where it does not reach the size that is said to be proven."""
         keys = await connection.fetch("SELECT log_key FROM mirror.key WHERE log = $1", log)
-        verifiers = [verifier for key in keys if (verifier := verifier_of(key["log_key"])) is not None]
+        verifiers = verifiers_of(key["log_key"] for key in keys)
         query = "SELECT size, root, note, compact FROM mirror.checkpoint WHERE log = $1 ORDER BY size"
         checkpoints = [_Checkpoint(*row.values()) for row in await connection.fetch(query, log)]
         if size > 0 and (not checkpoints or checkpoints[-1].size < size):

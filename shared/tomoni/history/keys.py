@@ -1,5 +1,6 @@
 """The keys of a mirrored log, from their texts."""
 
+from collections.abc import Iterable
 from functools import lru_cache
 
 from tomoni.tlog.cosignature import CosignatureVerifier
@@ -20,6 +21,11 @@ def verifier_of(log_key: str) -> Verifier | None:
         return Verifier.parse(log_key)
     except NoteError:
         return None
+
+
+def verifiers_of(log_keys: Iterable[str]) -> list[Verifier]:
+    """Return the verifiers of the texts that are log keys."""
+    return [verifier for key in log_keys if (verifier := verifier_of(key)) is not None]
 
 
 @lru_cache(maxsize=4_096)
