@@ -121,6 +121,35 @@ async def test_unsent_data_and_a_paused_peer_do_not_hang_the_reconnection(hub):
         assert await publish_batch(connection, SUBJECT, entries(0, 10), 0) == Committed(10)
 
 
+@pytest.mark.parametrize("attempt", ["fails", "succeeds"])
+async def test_whoever_leaves_does_not_come_back_where_a_cancellation_was_swallowed(hub, monkeypatch, attempt):
+    """`asyncio.wait_for` of Python 3.11 swallows one that meets the end of what it waits for."""
+    trying = asyncio.Event()
+    async with node(hub) as connection:
+        client = connection._client
+        assert client is not None
+        connect = client._connect_to_server
+
+        async def swallow(server):
+            trying.set()
+            try:
+                await asyncio.sleep(3600)
+            except asyncio.CancelledError:
+                if attempt == "fails":
+                    raise ConnectionRefusedError from None
+                await connect(server)
+
+        monkeypatch.setattr(client, "_connect_to_server", swallow)
+        await hub.kill()
+        await hub.start()
+        await asyncio.wait_for(trying.wait(), 10)
+        reconnecting = client._reconnection_task
+    assert reconnecting is not None
+    done, _ = await asyncio.wait({reconnecting}, timeout=5)
+    assert done
+    assert client._transport._io_writer.transport.is_closing()
+
+
 async def test_what_is_subscribed_while_the_hub_is_away_is_heard_afterwards(hub):
     heard = asyncio.Event()
     async with node(hub) as connection:

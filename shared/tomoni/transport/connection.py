@@ -91,7 +91,29 @@ Handler = Callable[[Message], None]
 
 
 class _Client(Client):
-    """nats-py's client, which does not go on without TLS, and parses headers without looking at each character."""
+    """nats-py's client, which does not go on without TLS, and parses headers without looking at each character.
+
+    It also leaves when it is told. Where a cancellation meets the end of an attempt to connect, `asyncio.wait_for` of
+    Python 3.11 swallows it: nats-py would then go on reconnecting for ever, though it was closed.
+    """
+
+    disposed = False
+
+    def next_server(self, servers: list[Server], _: Mapping[str, object]) -> tuple[Server, float]:
+        """Take any server after a second or so: thousands of nodes must not come back in one instant."""
+        self._leave_when_told()
+        return random.choice(servers), _jittered()  # noqa: S311  # spread, not secrecy
+
+    async def _process_connect_init(self) -> None:
+        self._leave_when_told()
+        await super()._process_connect_init()
+        self._leave_when_told()
+
+    def _leave_when_told(self) -> None:
+        task = asyncio.current_task()
+        if self.disposed or (task is not None and task.cancelling()):
+            _abort(_writer(self))
+            raise asyncio.CancelledError
 
     async def _process_info(self, info: dict[str, object], initial_connection: bool = False) -> None:
         """Refuse a server that says it has no TLS where we have: nats-py would go on in the clear.
@@ -237,7 +259,7 @@ class Connection:
         finally:
             CONNECTED.labels(self.endpoint.name).set(0)
 
-    async def _connect(self, client: Client) -> None:
+    async def _connect(self, client: _Client) -> None:
         self._closed = asyncio.Event()
         async with asyncio.timeout(FIRST_CONNECT_SECONDS):
             await client.connect(
@@ -248,7 +270,7 @@ class Connection:
                 tls=self.endpoint.tls,
                 max_reconnect_attempts=-1,
                 reconnect_time_wait=1,
-                reconnect_to_server_handler=_next_server,
+                reconnect_to_server_handler=client.next_server,
                 ping_interval=10,
                 max_outstanding_pings=2,
                 connect_timeout=3,
@@ -345,11 +367,6 @@ def _callback(handler: Handler) -> Callable[[Msg], Awaitable[None]]:
     return call
 
 
-def _next_server(servers: list[Server], _: Mapping[str, object]) -> tuple[Server, float]:
-    """Take any server after a second or so: thousands of nodes must not come back in one instant."""
-    return random.choice(servers), _jittered()  # noqa: S311  # spread, not secrecy
-
-
 def _jittered() -> float:
     return _RECONNECT_SECONDS * random.uniform(0.5, 1.5)  # noqa: S311  # spread, not secrecy
 
@@ -364,13 +381,13 @@ def _abort(writer: asyncio.StreamWriter | None) -> None:
         writer.transport.abort()
 
 
-async def _dispose(client: Client) -> None:
+async def _dispose(client: _Client) -> None:
     """Close a client for good, without waiting for a peer that may never read again.
 
     In a task of its own: where nats-py's reconnecting task was cancelled while it waited for the old transport's end,
     whoever else waits for that is cancelled with it.
     """
-    client._closed_cb = None
+    client.disposed, client._closed_cb = True, None
     if not client.is_connected:
         _abort(_writer(client))
     closing = asyncio.create_task(client.close(), name="close")
