@@ -12,10 +12,21 @@ _OTHER_FILES = 1_024
 
 
 def free_port(host: str = "127.0.0.1") -> int:
-    """Return a port that nobody listens on now; somebody may take it before it is used."""
-    with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
+    """Return a port that nobody listens on now, and that the system gives to nobody else for a minute.
+
+    A connection over it that ended here leaves it in TIME_WAIT: whoever names the port may still listen on it
+    (SO_REUSEADDR), and whoever asks for any port gets another.
+    """
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.socket(family) as probe, socket.socket(family) as caller:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         probe.bind((host, 0))
+        probe.listen(1)
         port: int = probe.getsockname()[1]
+        caller.connect((host, port))
+        accepted, _ = probe.accept()
+        accepted.close()  # first: TIME_WAIT stays with the end that closes first
+        caller.recv(1)
     return port
 
 

@@ -16,13 +16,9 @@ import httpx
 import psutil
 import pytest
 
+from tomoni.processes import free_port
+
 APP = Path(__file__).with_name("server_app.py")
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def start(port: int, mode: str = "ready") -> subprocess.Popen[str]:
@@ -104,9 +100,7 @@ def test_health_names_the_function_that_fails(server: subprocess.Popen[str], por
 
 
 def test_a_taken_port_is_an_error_and_not_a_share(port: int) -> None:
-    with socket.socket() as holder:
-        holder.bind(("127.0.0.1", port))
-        holder.listen()
+    with socket.create_server(("127.0.0.1", port)):
         out, errors = start(port).communicate(timeout=20)
     assert "Address already in use" in errors
     assert out == ""
