@@ -1,15 +1,17 @@
 """Fixtures that every part shares: one PostgreSQL cluster a test process, a fresh database a test."""
 
 import asyncio
+import faulthandler
 import os
 import shutil
 import sys
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 
 import pytest
 import uvloop
+from _pytest.faulthandler import fault_handler_stderr_fd_key
 from hypothesis import settings
 
 from tests.databases import created
@@ -29,6 +31,8 @@ settings.register_profile("searching", deadline=None)
 settings.load_profile("judged" if os.environ.get("CI") else "searching")
 
 
+TEARDOWN_SECONDS = 120
+
 MOST_OF_DATABASES = 4 * 2**30
 """Bytes that the databases of all test processes may take at once."""
 
@@ -43,6 +47,16 @@ def pytest_asyncio_loop_factories(
 def pytest_collection_finish() -> None:
     """Let the collector of cycles look rarely, as in our processes, and never through all that was collected."""
     calm_collector()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_teardown(item: pytest.Item) -> Generator[None]:
+    """End the worker, which names the test, where a teardown hangs: after a failure nothing else limits it."""
+    faulthandler.dump_traceback_later(TEARDOWN_SECONDS, exit=True, file=item.config.stash[fault_handler_stderr_fd_key])
+    try:
+        yield
+    finally:
+        faulthandler.cancel_dump_traceback_later()
 
 
 def _place_for_many_databases() -> Path | None:
