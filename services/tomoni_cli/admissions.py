@@ -2,17 +2,16 @@
 
 import asyncio
 import sys
-from collections.abc import AsyncGenerator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Annotated, TypeVar
 
-import asyncpg
 import msgspec
 from cyclopts import Parameter
 from rich.console import Console
 
 from tomoni.admission import AdmissionError, AdmissionRequest, TransportKeyRequest, verify_admission
+from tomoni.database import connected
 from tomoni.eventlog import Sequencer
 from tomoni.events.federation import Branch
 from tomoni.jurisdictions import JurisdictionError, by_code
@@ -134,20 +133,8 @@ def affected(
 
 
 async def _affected(settings: FederationSettings, code: str, from_size: int | None) -> affecting.Affected:
-    async with _connected(settings) as connection:
+    async with connected(settings.database) as connection:
         return await affecting.affected(connection, code, from_size)
-
-
-@asynccontextmanager
-async def _connected(settings: FederationSettings) -> AsyncGenerator["asyncpg.Connection[asyncpg.Record]"]:
-    try:
-        connection: asyncpg.Connection[asyncpg.Record] = await asyncpg.connect(settings.database)
-    except (OSError, asyncpg.PostgresError) as error:
-        raise SettingsError(f"the database cannot be used: {type(error).__name__}; check `database`") from error
-    try:
-        yield connection
-    finally:
-        await connection.close()
 
 
 def _known(code: str) -> str:
@@ -168,9 +155,5 @@ def _decide(config: Path, decide: Callable[[Office], Awaitable[Admission]]) -> A
 
 async def _at_the_office(settings: FederationSettings, decide: Callable[[Office], Awaitable[T]]) -> T:
     """Decide beside a running service: both append to one log, and the service signs what was decided."""
-    pool = await open_pool(settings.database)
-    try:
-        async with Sequencer(pool) as sequencer:
-            return await decide(Office(pool, sequencer, settings.federation))
-    finally:
-        await pool.close()
+    async with await open_pool(settings.database) as pool, Sequencer(pool) as sequencer:
+        return await decide(Office(pool, sequencer, settings.federation))

@@ -3,8 +3,8 @@
 import asyncio
 import sys
 import time
-from collections.abc import AsyncGenerator, Callable, Generator
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Final, NoReturn
@@ -99,13 +99,10 @@ def take_receipt(
 
 
 async def _keep(loaded: RelaySettings, note: bytes) -> Receipt:
-    pool = await open_pool(loaded.database)
-    try:
+    async with await open_pool(loaded.database) as pool:
         source = Source(pool, f"{loaded.federation}/{loaded.code}")
         keys = ReceiptKeys(loaded.federation, [receipt_verifier(loaded)])
         return await Receipts(pool, source, loaded.code, keys).keep(note)
-    finally:
-        await pool.close()
 
 
 def import_bundle(
@@ -151,7 +148,7 @@ def import_bundle(
 async def _import(
     loaded: FederationSettings, file: Path, on_progress: Callable[[int, int], None]
 ) -> tuple[Taken, bytes]:
-    async with _pool(loaded) as pool, Sequencer(pool) as sequencer:
+    async with await open_pool(loaded.database) as pool, Sequencer(pool) as sequencer:
         receiver = Receiver(pool, loaded.federation, open_cosigner(loaded, await read_rotations(pool)))
         office = Office(pool, sequencer, loaded.federation)
         taker = Taker(pool, loaded.federation, receiver, Projector(pool, loaded.federation), office)
@@ -177,7 +174,7 @@ def give_receipt(
 
 
 async def _read_receipt(loaded: FederationSettings, code: str) -> bytes:
-    async with _pool(loaded) as pool:
+    async with await open_pool(loaded.database) as pool:
         return await _newest_receipt(pool, code)
 
 
@@ -186,15 +183,6 @@ async def _newest_receipt(pool: Pool, code: str) -> bytes:
     if row is None:
         raise BundleRefusedError(f"no receipt was given to {code}: nothing of it is proven")
     return row["receipt"]
-
-
-@asynccontextmanager
-async def _pool(loaded: FederationSettings) -> AsyncGenerator[Pool]:
-    pool = await open_pool(loaded.database)
-    try:
-        yield pool
-    finally:
-        await pool.close()
 
 
 def _write_receipt(file: Path, note: bytes) -> None:

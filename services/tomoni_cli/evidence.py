@@ -1,20 +1,19 @@
 """`tomoni federation evidence` and `tomoni audit verify-evidence`: what a log is accused of, in a file."""
 
 import asyncio
-import os
-import secrets
 import sys
 import tempfile
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Annotated, BinaryIO, Final, cast
+from typing import Annotated, BinaryIO, Final
 
-import asyncpg
 from cyclopts import Parameter
 
-from tomoni.database import Connection
+from tomoni.database import Connection, connected
 from tomoni.evidence.form import EvidenceError
 from tomoni.evidence.judging import Conviction, judge
-from tomoni.secret_files import sync_folder
+from tomoni.secret_files import written_secretly
 from tomoni.settings import SettingsError
 from tomoni.tlog.cosignature import parse_verifier
 from tomoni.tlog.keys import NoteError
@@ -45,7 +44,7 @@ def write(
     what it needs.
     """
     loaded = load_settings(config)
-    listed = asyncio.run(_read(loaded, code, None, None))
+    listed = asyncio.run(_list(loaded, code))
     if listing:
         _print_list(listed, json=json)
         return
@@ -56,12 +55,15 @@ def write(
     try:
         if out is None:
             with tempfile.TemporaryFile() as file:
-                asyncio.run(_read(loaded, code, chosen[0].hash, file))
+                asyncio.run(_write(loaded, code, chosen[0].hash, file))
                 file.seek(0)
                 while data := file.read(1_000_000):
                     sys.stdout.buffer.write(data)
         else:
-            _write_file(loaded, code, chosen[0].hash, out)
+            with written_secretly(out, replace=True) as file:
+                asyncio.run(_write(loaded, code, chosen[0].hash, file))
+    except OSError as error:
+        raise SettingsError(f"{out or 'standard output'} cannot be written: {error.strerror}") from error
     except EvidenceError as error:
         sys.stderr.write(f"tomoni: the file would not convince, nothing was written: {error}\n")
         sys.exit(NOT_CONVINCING)
@@ -103,37 +105,26 @@ def verify(
         _print_conviction(conviction)
 
 
-async def _read(loaded: FederationSettings, code: str, name: str | None, file: BinaryIO | None) -> list[Listed]:
-    """Return what is kept against a log; with a name write that one, and require that it convinces."""
-    try:
-        connection = cast("Connection", await asyncpg.connect(loaded.database))
-    except (OSError, asyncpg.PostgresError) as error:
-        raise SettingsError(f"the database cannot be used: {type(error).__name__}; check `database`") from error
-    try:
-        async with connection.transaction(isolation="repeatable_read", readonly=True):
-            if name is not None and file is not None:
-                await write_evidence(connection, code, name, file)
-                file.seek(0)
-                await judge_file(connection, code, file)
-            return await list_evidence(connection, code)
-    finally:
-        await connection.close()
+@asynccontextmanager
+async def _snapshot(loaded: FederationSettings) -> AsyncGenerator[Connection]:
+    async with (
+        connected(loaded.database) as connection,
+        connection.transaction(isolation="repeatable_read", readonly=True),
+    ):
+        yield connection
 
 
-def _write_file(loaded: FederationSettings, code: str, name: str, out: Path) -> None:
-    """Write a file of mode 0600 that gets its name once it convinces and is on the disk."""
-    half = out.with_name(f".{out.name}.{secrets.token_hex(4)}.half")
-    try:
-        with os.fdopen(os.open(half, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600), "w+b") as file:
-            asyncio.run(_read(loaded, code, name, file))
-            file.flush()
-            os.fsync(file.fileno())
-        half.replace(out)
-    except OSError as error:
-        raise SettingsError(f"{out} cannot be written: {error.strerror}") from error
-    finally:
-        half.unlink(missing_ok=True)
-    sync_folder(out.parent)
+async def _list(loaded: FederationSettings, code: str) -> list[Listed]:
+    async with _snapshot(loaded) as connection:
+        return await list_evidence(connection, code)
+
+
+async def _write(loaded: FederationSettings, code: str, name: str, file: BinaryIO) -> None:
+    """Write what is kept against a log under a name, and require that it convinces."""
+    async with _snapshot(loaded) as connection:
+        await write_evidence(connection, code, name, file)
+        file.seek(0)
+        await judge_file(connection, code, file)
 
 
 def _print_list(listed: list[Listed], *, json: bool) -> None:

@@ -6,18 +6,16 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Annotated
 
-import asyncpg
 import msgspec
 from cyclopts import App, Parameter
 from rich.console import Console
 
 from tomoni import logging, loop, roles
-from tomoni.database import Pool
+from tomoni.database import Pool, connected
 from tomoni.eventlog.errors import SigningRefused
 from tomoni.eventlog.recovery import RecoveryRefused
 from tomoni.server import serve as serve_app
 from tomoni.service import open_pool
-from tomoni.settings import SettingsError
 from tomoni_auditor.verify.sources import SourceError
 from tomoni_cli.recover import FolderTail
 from tomoni_federation.app import open_federation
@@ -166,11 +164,8 @@ def rotate_own_receipt_key(*, config: Config) -> None:
 
 
 async def _with_pool(loaded: FederationSettings, do: Callable[[FederationSettings, Pool], Awaitable[str]]) -> str:
-    pool = await open_pool(loaded.database)
-    try:
+    async with await open_pool(loaded.database) as pool:
         return await do(loaded, pool)
-    finally:
-        await pool.close()
 
 
 @app.command(name="verify-mirror")
@@ -192,15 +187,11 @@ def verify(*, config: Config, json: Annotated[bool, Parameter(negative=())] = Fa
 
 
 async def _verify(loaded: FederationSettings) -> list[Verified | Fault]:
-    try:
-        connection = await asyncpg.connect(loaded.database)
-    except (OSError, asyncpg.PostgresError) as error:
-        raise SettingsError(f"the database cannot be used: {type(error).__name__}; check `database`") from error
-    try:
-        async with connection.transaction(isolation="repeatable_read", readonly=True):
-            return [finding async for finding in verify_mirror(connection, loaded.federation)]
-    finally:
-        await connection.close()
+    async with (
+        connected(loaded.database) as connection,
+        connection.transaction(isolation="repeatable_read", readonly=True),
+    ):
+        return [finding async for finding in verify_mirror(connection, loaded.federation)]
 
 
 def _line(finding: Verified | Fault) -> str:

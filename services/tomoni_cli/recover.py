@@ -15,9 +15,9 @@ from tomoni.eventlog.recovery import RecoveryRefused, TailSource
 from tomoni.secret_files import SecretFileError
 from tomoni.settings import SettingsError
 from tomoni.tail import Checkpoint, TailPage
-from tomoni.tlog.checkpoint import parse_checkpoint
+from tomoni.tlog.checkpoint import read_checkpoint
 from tomoni.tlog.keys import NoteError
-from tomoni.tlog.note import Verifier, read_note
+from tomoni.tlog.note import Verifier
 from tomoni.tlog.tiles import TILE_WIDTH, EntryBundle, TileError, decode_bundle, tile_width
 from tomoni.tlog.verify import CHECKPOINT_PATH, NotPublishedError
 from tomoni_auditor.verify.sources import FolderSource, SourceError
@@ -102,7 +102,7 @@ class FolderTail:
         """Return the entries of one bundle from a position on; raise SourceError where the folder has none."""
         try:
             note = self._files.fetch(CHECKPOINT_PATH)
-            size = parse_checkpoint(read_note(note).text).size
+            size = read_checkpoint(note).size
             index = start // TILE_WIDTH
             end = min((index + 1) * TILE_WIDTH, size)
             if start >= size:

@@ -7,6 +7,7 @@ import msgspec
 
 from tomoni import nkey, roles
 from tomoni.auth import TokenIssuer
+from tomoni.key_names import heartbeat_key_name, receipt_key_name
 from tomoni.secret_files import write_secret
 from tomoni.settings import SettingsError
 from tomoni.tlog.cosignature import generate_cosigner
@@ -53,8 +54,8 @@ async def initialise(new: NewFederation) -> Made:
     files.keys.mkdir(mode=0o700, parents=True)
     files.folder.chmod(0o700)
     origin = f"{new.name}/federation"
-    log_key, heartbeat = generate_signer(origin), generate_cosigner(f"{origin}/heartbeat")
-    receipts = generate_cosigner(f"{new.name}/receipts")
+    log_key, heartbeat = generate_signer(origin), generate_cosigner(heartbeat_key_name(origin))
+    receipts = generate_cosigner(receipt_key_name(new.name))
     for path, key in ((files.log_key, log_key), (files.heartbeat_key, heartbeat), (files.receipts_key, receipts)):
         write_secret(path, key.to_text().encode() + b"\n")
     transport_key, seed_file = None, new.hub_seed

@@ -22,8 +22,8 @@ from tomoni.events import federation as f
 from tomoni.events.jurisdiction import KeyRotated
 from tomoni.service import open_pool
 from tomoni.settings import SettingsError
-from tomoni.tlog.checkpoint import parse_checkpoint
-from tomoni.tlog.note import Verifier, read_note
+from tomoni.tlog.checkpoint import read_checkpoint
+from tomoni.tlog.note import Verifier
 from tomoni.tlog.succession import Key, keys_for
 from tomoni.transport.subjects import EVENTS, HEARTBEATS
 from tomoni_federation.admissions.decider import Admission, evolve
@@ -146,7 +146,7 @@ async def restore(
             recovery = Recovery(connection, settings.origin, last_word, verifiers, desk.see)
             await recovery.take_all(source)
             note = last_word.read()
-            signed = recovery.size if note is None else parse_checkpoint(read_note(note).text).size
+            signed = recovery.size if note is None else read_checkpoint(note).size
             if signed > recovery.size:
                 text = f"the copy has {recovery.size} entries, and {signed} were signed"
                 raise RecoveryRefused(f"{text}: look for a newer copy, on each hub and with the auditors")

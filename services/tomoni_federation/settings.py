@@ -8,6 +8,7 @@ import msgspec
 
 from tomoni import nkey
 from tomoni.addresses import require_private_database
+from tomoni.key_names import heartbeat_key_name
 from tomoni.secret_files import SecretFileError, read_secret
 from tomoni.service import HttpSettings, LogSettings, Section, TokenSettings, refuse_open_http
 from tomoni.settings import SettingsError, load
@@ -146,6 +147,6 @@ def load_keys(settings: FederationSettings) -> Keys:
         nkey.public_nkey(keys.seed)
     except (SecretFileError, NoteError, nkey.NkeyError, UnicodeDecodeError) as error:
         raise SettingsError(f"keys: {error}") from error
-    if keys.heartbeat.name != f"{settings.origin}/heartbeat":
+    if keys.heartbeat.name != heartbeat_key_name(settings.origin):
         raise SettingsError("the keys are of another federation than the settings name")
     return keys

@@ -10,6 +10,7 @@ from tomoni import nkey, roles
 from tomoni.admission import AdmissionRequest, sign_admission
 from tomoni.auth import TokenIssuer
 from tomoni.jurisdictions import JurisdictionError, by_code
+from tomoni.key_names import heartbeat_key_name
 from tomoni.secret_files import write_secret
 from tomoni.settings import SettingsError
 from tomoni.tlog.cosignature import Cosigner, generate_cosigner
@@ -82,7 +83,7 @@ def _rules_of(node: NewNode) -> bytes:
 def _make_keys(node: NewNode, files: Files) -> AdmissionRequest:
     origin = f"{node.federation}/{node.code}"
     log_key: Signer = generate_signer(origin)
-    heartbeat_key: Cosigner = generate_cosigner(f"{origin}/heartbeat")
+    heartbeat_key: Cosigner = generate_cosigner(heartbeat_key_name(origin))
     seed = nkey.generate_seed()
     write_secret(files.log_key(1), log_key.to_text().encode() + b"\n")
     write_secret(files.heartbeat_key, heartbeat_key.to_text().encode() + b"\n")

@@ -12,6 +12,7 @@ from tomoni import nkey
 from tomoni.events.canonical import encode
 from tomoni.events.federation import PossessionProofs, TransportKeyProofs
 from tomoni.events.types import Code, NkeyPublic, VerifierKey
+from tomoni.key_names import heartbeat_key_name
 from tomoni.tlog.cosignature import CosignatureVerifier, Cosigner
 from tomoni.tlog.keys import NoteError
 from tomoni.tlog.note import Signer, Verifier
@@ -73,7 +74,7 @@ def verify_admission(federation: str, request: AdmissionRequest) -> None:
         federation, request.code, request.log_key, request.heartbeat_key, request.transport_key
     )
     log_key = _note_key("log key", Verifier, request.log_key, origin)
-    heartbeat_key = _note_key("heartbeat key", CosignatureVerifier, request.heartbeat_key, f"{origin}/heartbeat")
+    heartbeat_key = _note_key("heartbeat key", CosignatureVerifier, request.heartbeat_key, heartbeat_key_name(origin))
     if log_key.public_key == heartbeat_key.public_key:
         raise AdmissionError("the log key and the heartbeat key must be two keys (C2SP tlog-cosignature)")
     try:

@@ -23,7 +23,7 @@ from dataclasses import dataclass
 from hashlib import sha256
 from typing import BinaryIO, Final, NoReturn
 
-from tomoni.tlog.checkpoint import parse_checkpoint
+from tomoni.tlog.checkpoint import read_checkpoint
 from tomoni.tlog.encoding import decode_base64, encode_base64
 from tomoni.tlog.keys import NoteError
 from tomoni.tlog.merkle import HASH_SIZE, MAX_SIZE, CompactRange, leaf_hash, leaf_hashes
@@ -276,7 +276,7 @@ class BundleReader:
 def _require_root(note: bytes, origin: str, tree: CompactRange, offset: int, first: int) -> None:
     """Raise BundleError unless a note is the checkpoint of a tree, of which the entries from `first` on are new."""
     try:
-        named = parse_checkpoint(read_note(note).text)
+        named = read_checkpoint(note)
     except NoteError as error:
         raise BundleError(offset, f"the checkpoint is none: {error}") from error
     if (named.origin, named.size, named.root) != (origin, tree.size, tree.root()):

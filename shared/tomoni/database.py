@@ -1,7 +1,8 @@
 """PostgreSQL: pools with safe defaults, and migrations."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,6 +12,7 @@ from pogo_core.util import migrate as pogo
 from pogo_core.util import sql as pogo_sql
 
 from tomoni.addresses import require_private_database
+from tomoni.settings import SettingsError
 
 if TYPE_CHECKING:  # the driver's classes are generic in its stubs only
     Pool = asyncpg.Pool[asyncpg.Record]
@@ -52,6 +54,24 @@ async def create_pool(dsn: str, *, min_size: int = 1, max_size: int = 10) -> Poo
         reset=reset,
     )
     return await pool
+
+
+def unusable(error: BaseException, check: str = "`database`") -> SettingsError:
+    """Return how it is told that a database cannot be used, and what to check; the password is not repeated."""
+    return SettingsError(f"the database cannot be used: {type(error).__name__}; check {check}")
+
+
+@asynccontextmanager
+async def connected(dsn: str, check: str = "`database`") -> AsyncGenerator[Connection]:
+    """Give one connection, for a command; raise SettingsError, which says what to check, where there is none."""
+    try:
+        connection: Connection = await asyncpg.connect(dsn)
+    except (OSError, ValueError, asyncpg.PostgresError) as error:
+        raise unusable(error, check) from error
+    try:
+        yield connection
+    finally:
+        await connection.close()
 
 
 async def migrate(dsn: str, service: str, folders: Sequence[Path]) -> None:

@@ -14,6 +14,7 @@ import msgspec
 from tomoni.events.canonical import encode
 from tomoni.events.federation import ReceiptKeyProofs, ReceiptKeyRotated
 from tomoni.events.types import Time, VerifierKey
+from tomoni.key_names import receipt_key_name
 from tomoni.times import parse_time
 from tomoni.tlog.cosignature import CosignatureVerifier, Cosigner, open_cosigned
 from tomoni.tlog.keys import NoteError
@@ -57,8 +58,8 @@ def verify_rotation(federation: str, rotation: Rotation) -> None:
             proof = base64.b64decode(signature, validate=True)
         except (NoteError, binascii.Error) as error:
             raise RotationError("a key for receipts is a verifier key of cosignatures (C2SP, type 0x04)") from error
-        if key.name != f"{federation}/receipts":
-            raise RotationError(f"a key for receipts is named {federation}/receipts")
+        if key.name != receipt_key_name(federation):
+            raise RotationError(f"a key for receipts is named {receipt_key_name(federation)}")
         if not key.has_signed(statement, proof):
             raise RotationError("both keys for receipts have to sign that one follows on the other")
 

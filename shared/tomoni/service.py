@@ -23,7 +23,7 @@ from litestar.types import ExceptionHandlersMap
 from tomoni import problems
 from tomoni.addresses import is_this_machine
 from tomoni.auth import PUBLIC, TokenIssuer, TokenVerifier, requirement_of
-from tomoni.database import Pool, create_pool
+from tomoni.database import Pool, create_pool, unusable
 from tomoni.eventlog.connections import BROKEN, UNWRITABLE
 from tomoni.eventlog.errors import LogUnavailable, OutcomeUnknown, Overloaded, WritesRefused
 from tomoni.problems import AnyRequest, Problem
@@ -98,7 +98,7 @@ async def open_pool(dsn: str) -> Pool:
     try:
         return await create_pool(dsn, max_size=POOL_SIZE)
     except (OSError, ValueError, asyncpg.PostgresError) as error:
-        raise SettingsError(f"the database cannot be used: {type(error).__name__}; check `database`") from error
+        raise unusable(error) from error
 
 
 class _DescriptionRender(JsonRenderPlugin):

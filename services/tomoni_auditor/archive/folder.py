@@ -17,9 +17,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from tomoni.tlog.checkpoint import Checkpoint, parse_checkpoint
+from tomoni.tlog.checkpoint import Checkpoint, read_checkpoint
 from tomoni.tlog.keys import NoteError
-from tomoni.tlog.note import read_note
 from tomoni.tlog.notes import read_notes
 from tomoni.tlog.tiles import TILE_WIDTH, EntryBundle, Tile, TileError, decode_bundle
 from tomoni.tlog.verify import CHECKPOINT_PATH, NotPublishedError
@@ -49,7 +48,7 @@ class LogFolder:
 
     def head(self) -> Checkpoint:
         """Return what the newest checkpoint says, unverified; raise NoteError where it is none."""
-        return parse_checkpoint(read_note(self.read(CHECKPOINT)).text)
+        return read_checkpoint(self.read(CHECKPOINT))
 
     def notes(self, name: str) -> Iterator[bytes]:
         """Yield the notes of `checkpoints` or `receipts`, none where there is no such file; raise NoteError."""

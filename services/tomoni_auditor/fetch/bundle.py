@@ -5,8 +5,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from tomoni.bundle import BundleError, BundleReader
-from tomoni.tlog.checkpoint import parse_checkpoint
-from tomoni.tlog.note import read_note
+from tomoni.tlog.checkpoint import read_checkpoint
 from tomoni.tlog.notes import join_notes
 from tomoni.tlog.tiles import TILE_WIDTH, EntryBundle, Tile, TileError, encode_bundle, parse_path
 from tomoni.tlog.verify import NotPublishedError
@@ -51,7 +50,7 @@ class BundleSource:
         """Return the bytes of a file, or all notes after a size at once: they are few."""
         kind, _, after = path.partition("?after=")
         if kind == CHECKPOINTS and after:
-            return join_notes(note for note in self._notes if _size_of(note) > int(after))
+            return join_notes(note for note in self._notes if read_checkpoint(note).size > int(after))
         if path == HEARTBEAT and self._heartbeat is not None:
             return self._heartbeat
         if path == CHECKPOINT and self._notes:
@@ -94,7 +93,3 @@ def _reading(file: Path) -> Generator[BundleReader]:
         raise ContradictionError(f"{file} is no whole and unaltered bundle: {error}") from error
     except OSError as error:
         raise SourceError(f"{file} cannot be read: {error.strerror}") from error
-
-
-def _size_of(note: bytes) -> int:
-    return parse_checkpoint(read_note(note).text).size

@@ -11,9 +11,8 @@ from dataclasses import dataclass
 from io import BytesIO
 from typing import Final
 
-from tomoni.tlog.checkpoint import Checkpoint, parse_checkpoint
+from tomoni.tlog.checkpoint import Checkpoint, read_checkpoint
 from tomoni.tlog.keys import NoteError
-from tomoni.tlog.note import read_note
 from tomoni.tlog.notes import UnfinishedNoteError, join_notes, read_notes
 from tomoni.tlog.tiles import TILE_HEIGHT, TILE_WIDTH, EntryBundle, Tile, TileError, bundle_leaf_hashes, tile_width
 from tomoni.tlog.verify import NotPublishedError
@@ -77,7 +76,7 @@ def _fetch(source: Source, folder: LogFolder, origin: str | None, on_progress: P
 
 def _head(note: bytes) -> Checkpoint:
     try:
-        return parse_checkpoint(read_note(note).text)
+        return read_checkpoint(note)
     except NoteError as error:
         raise ContradictionError(f"the source's checkpoint is none: {error}") from error
 

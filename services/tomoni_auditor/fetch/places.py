@@ -9,9 +9,8 @@ from typing import Final
 
 from tomoni.events import EventError, decode_event
 from tomoni.events.federation import JurisdictionAdmitted
-from tomoni.tlog.checkpoint import parse_checkpoint
+from tomoni.tlog.checkpoint import read_checkpoint
 from tomoni.tlog.keys import NoteError
-from tomoni.tlog.note import read_note
 from tomoni.tlog.notes import join_notes
 from tomoni.tlog.tiles import EntryBundle, Tile, TileError
 from tomoni.tlog.verify import NotPublishedError
@@ -42,7 +41,7 @@ class ArchiveSource:
             return self._files.fetch(path)
         if kind not in self._notes:
             notes = self._folder.notes(kind)
-            self._notes[kind] = dropwhile(lambda note: _size_of(note) <= int(after), notes)
+            self._notes[kind] = dropwhile(lambda note: read_checkpoint(note).size <= int(after), notes)
         try:
             return join_notes(islice(self._notes[kind], _PAGE))
         except NoteError as error:
@@ -135,7 +134,7 @@ def _fetch_root(base: str, folder: Path, token: str | None, on_progress: Progres
 
 def _fetch_one(source: Source, folder: Path, on_progress: Progress | None) -> tuple[str, Fetched]:
     try:
-        origin = parse_checkpoint(read_note(source.fetch(CHECKPOINT)).text).origin
+        origin = read_checkpoint(source.fetch(CHECKPOINT)).origin
     except NoteError as error:
         raise ContradictionError(f"the source's checkpoint is none: {error}") from error
     code = _folder_of(origin)
@@ -169,7 +168,3 @@ def _admitted(log: LogFolder, size: int) -> list[str]:
     except (EventError, TileError) as error:
         raise ContradictionError(f"the federation's own log cannot be read: {error}") from error
     return list(admitted)
-
-
-def _size_of(note: bytes) -> int:
-    return parse_checkpoint(read_note(note).text).size

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from tomoni.events import Event
 from tomoni.events import federation as f
+from tomoni.key_names import heartbeat_key_name, receipt_key_name
 from tomoni.receipt_keys import ReceiptKeys, Rotation, RotationError, rotation_of
 from tomoni.tlog.cosignature import CosignatureVerifier, parse_verifier
 from tomoni.tlog.note import ED25519
@@ -100,12 +101,12 @@ class Keys:
         """Return the keys for receipts of the federation to which the log of an origin belongs; None without any."""
         federation = origin.rpartition("/")[0]
         of_type = (key for key in self._texts.values() if isinstance(key, CosignatureVerifier))
-        keys = ReceiptKeys(federation, [key for key in of_type if key.name == f"{federation}/receipts"])
+        keys = ReceiptKeys(federation, [key for key in of_type if key.name == receipt_key_name(federation)])
         return keys if len(keys) else None
 
     def trust_in(self, origin: str) -> Trust:
         """Return the trust in a log whose own keys were given, a key for heartbeats among them if there is one."""
-        heartbeat_keys = [text for text, key in self._texts.items() if key.name == f"{origin}/heartbeat"]
+        heartbeat_keys = [text for text, key in self._texts.items() if key.name == heartbeat_key_name(origin)]
         of_log, receipts = self.of_log(origin), self.for_receipts(origin)
         return Trust(admitted=[(0, of_log)], heartbeat_keys=heartbeat_keys, receipts=receipts)
 

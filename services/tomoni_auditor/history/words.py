@@ -5,9 +5,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Final
 
-from tomoni.tlog.checkpoint import parse_checkpoint
+from tomoni.tlog.checkpoint import read_checkpoint
 from tomoni.tlog.keys import NoteError
-from tomoni.tlog.note import read_note
 from tomoni.tlog.verify import NotPublishedError
 from tomoni_auditor.archive.folder import CHECKPOINT, CHECKPOINTS, HEARTBEAT, RECEIPTS, LogFolder
 from tomoni_auditor.history.faults import FaultCode, HistoryFault, HistoryFaultError
@@ -70,7 +69,7 @@ class Words:
         try:
             for note in self._read(kind):
                 number += 1
-                checkpoint = parse_checkpoint(read_note(note).text)
+                checkpoint = read_checkpoint(note)
                 if checkpoint.origin != self._origin:
                     raise self.fault(kind, number, checkpoint.size, f"the origin {self._origin}", "another")
                 if checkpoint.size < before:

@@ -11,11 +11,11 @@ from typing import Final
 import msgspec
 
 from tomoni.events import Event, EventError, UnknownEvent, decode_event
-from tomoni.tlog.checkpoint import Checkpoint, parse_checkpoint
+from tomoni.tlog.checkpoint import Checkpoint, read_checkpoint
 from tomoni.tlog.cosignature import CosignatureVerifier, open_cosigned, parse_verifier
 from tomoni.tlog.keys import NoteError
 from tomoni.tlog.merkle import HashAt, inclusion_proof, leaf_hash
-from tomoni.tlog.note import ED25519, read_note
+from tomoni.tlog.note import ED25519
 from tomoni.tlog.proof import LogProof, LogProofError, parse_proof, verify_proof
 from tomoni.tlog.tiles import TILE_WIDTH, Tile, hash_at_tiles
 from tomoni_auditor.archive.folder import CHECKPOINT, RECEIPTS, LogFolder, damage_told
@@ -97,7 +97,7 @@ def _covering(folder: LogFolder, position: int) -> tuple[bytes, Checkpoint]:
     if not 0 <= position < head.size:
         raise SourceError(f"the folder holds no entry at position {position}: its log has {head.size}")
     for note in folder.notes(RECEIPTS):
-        checkpoint = parse_checkpoint(read_note(note).text)
+        checkpoint = read_checkpoint(note)
         if position < checkpoint.size <= head.size:
             return note, checkpoint
     return folder.read(CHECKPOINT), head
@@ -113,7 +113,7 @@ def _tile(folder: LogFolder, tile: Tile) -> bytes:
 
 def _origin(proof: LogProof) -> str:
     try:
-        return parse_checkpoint(read_note(proof.checkpoint).text).origin
+        return read_checkpoint(proof.checkpoint).origin
     except NoteError as error:
         raise LogProofError(proof.checkpoint_line, str(error)) from error
 

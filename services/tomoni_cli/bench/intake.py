@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Final
 
 from tomoni.database import Pool, create_pool
+from tomoni.key_names import receipt_key_name
 from tomoni.server import calm_collector
 from tomoni.tlog.cosignature import generate_cosigner
 from tomoni.tlog.note import Signer, generate_signer
@@ -133,7 +134,7 @@ async def _admit(pool: Pool, towns: Sequence[Town]) -> None:
 
 async def _take_in(pool: Pool, batches: Sequence[Sequence[RawMessage]], total: int) -> float:
     """Receive and project side by side, as the service does; return the seconds until everything is projected."""
-    receiver = Receiver(pool, FEDERATION, generate_cosigner(f"{FEDERATION}/receipts"))
+    receiver = Receiver(pool, FEDERATION, generate_cosigner(receipt_key_name(FEDERATION)))
     projector = Projector(pool, FEDERATION)
     await projector.start()
 

@@ -12,6 +12,7 @@ from tomoni import eventlog
 from tomoni.database import Pool, create_pool, migrate
 from tomoni.eventlog import Append, CheckpointPublisher, EventReader, FixedKeys, LastWord, NewEntry, Sequencer
 from tomoni.eventlog.publisher import MAX_STEP
+from tomoni.key_names import heartbeat_key_name
 from tomoni.tlog.cosignature import generate_cosigner
 from tomoni.tlog.note import generate_signer
 from tomoni.transport import Connection, Kind, Outgoing, events_subject
@@ -64,7 +65,7 @@ async def _make_log(pool: Pool, folder: Path, entries: int) -> None:
             subjects = {number: certificate_subject(CODE, number) for number in numbers}
             new = tuple(NewEntry(issued_entry(CODE, number), subjects[number], 1) for number in numbers)
             await sequencer.append(Append(uuid.uuid4(), new, dict.fromkeys(subjects.values(), 0)))
-    keys, heartbeat = FixedKeys(generate_signer(ORIGIN)), generate_cosigner(f"{ORIGIN}/heartbeat")
+    keys, heartbeat = FixedKeys(generate_signer(ORIGIN)), generate_cosigner(heartbeat_key_name(ORIGIN))
     publisher = CheckpointPublisher(pool, ORIGIN, keys, heartbeat, LastWord(folder / "last-checkpoint"))
     await publisher.check()
     await publisher.publish()

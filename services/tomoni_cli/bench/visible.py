@@ -18,6 +18,7 @@ from nats.aio.client import Client
 from tomoni import eventlog
 from tomoni.database import Pool, create_pool, migrate
 from tomoni.eventlog import Append, CheckpointPublisher, FixedKeys, LastWord, NewEntry, Sequencer
+from tomoni.key_names import heartbeat_key_name, receipt_key_name
 from tomoni.tlog.cosignature import generate_cosigner
 from tomoni.tlog.note import generate_signer
 from tomoni.transport import events_subject
@@ -85,8 +86,8 @@ class _System:
 
 @asynccontextmanager
 async def _running_system(folder: Path, server: EmbeddedPostgres, hub: EmbeddedNats) -> AsyncGenerator[_System]:
-    log_key, heartbeat_key = generate_signer(ORIGIN), generate_cosigner(f"{ORIGIN}/heartbeat")
-    receipts_key = generate_cosigner(f"{FEDERATION}/receipts")
+    log_key, heartbeat_key = generate_signer(ORIGIN), generate_cosigner(heartbeat_key_name(ORIGIN))
+    receipts_key = generate_cosigner(receipt_key_name(FEDERATION))
     async with AsyncExitStack() as stack:
         town_dsn, town = await _town_database(stack, server)
         sequencer = await stack.enter_async_context(Sequencer(town))

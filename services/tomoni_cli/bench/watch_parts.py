@@ -19,6 +19,7 @@ import msgspec
 from tomoni import logging, loop
 from tomoni.database import Pool
 from tomoni.documents import document_hash
+from tomoni.key_names import receipt_key_name
 from tomoni.server import serve
 from tomoni.tlog.cosignature import generate_cosigner
 from tomoni.transport.subjects import MAX_BATCH_ENTRIES
@@ -53,7 +54,7 @@ class _Town:
     def __init__(self, pool: Pool) -> None:
         self._log = SampleLog(WATCHED_TOWN)
         self._pool = pool
-        self._receiver = Receiver(pool, FEDERATION, generate_cosigner(f"{FEDERATION}/receipts"))
+        self._receiver = Receiver(pool, FEDERATION, generate_cosigner(receipt_key_name(FEDERATION)))
         self._projector = Projector(pool, FEDERATION)
         self._numbers = itertools.count()
 

@@ -17,10 +17,10 @@ import msgspec
 
 from tomoni.events import decode_event
 from tomoni.events.jurisdiction import KeyRotated
-from tomoni.tlog.checkpoint import Checkpoint, open_checkpoint, parse_checkpoint
+from tomoni.tlog.checkpoint import Checkpoint, open_checkpoint, read_checkpoint
 from tomoni.tlog.keys import NoteError
 from tomoni.tlog.merkle import CompactRange, leaf_hash
-from tomoni.tlog.note import Verifier, read_note
+from tomoni.tlog.note import Verifier
 from tomoni.tlog.notes import read_notes
 from tomoni.tlog.succession import Key, keys_for
 from tomoni.tlog.tiles import TILE_WIDTH, decode_bundle, entries_path
@@ -128,7 +128,7 @@ class Follower:
 
     def _open(self, note: bytes, keys: Sequence[Key]) -> Checkpoint:
         try:
-            size = parse_checkpoint(read_note(note).text).size
+            size = read_checkpoint(note).size
             verifiers = [Verifier.parse(key.log_key) for key in keys_for(keys, size)]
             return open_checkpoint(note, self._origin, verifiers)
         except NoteError as error:

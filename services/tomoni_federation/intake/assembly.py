@@ -22,11 +22,12 @@ from tomoni.events import EventError, decode_event
 from tomoni.events.jurisdiction import KeyRotated
 from tomoni.events.types import MAX_ENTRY_BYTES
 from tomoni.history.keys import cosignature_verifier_of, is_log_key, verifiers_of
+from tomoni.key_names import heartbeat_key_name
 from tomoni.tlog.checkpoint import Checkpoint, parse_checkpoint
 from tomoni.tlog.cosignature import open_cosigned
 from tomoni.tlog.keys import NoteError
 from tomoni.tlog.merkle import EMPTY_ROOT, MAX_SIZE, leaf_hashes
-from tomoni.tlog.note import Verifier, open_note, read_note
+from tomoni.tlog.note import Verifier, open_note, without_strangers
 from tomoni.tlog.succession import Key, keys_for
 from tomoni_federation.intake.clocks import MAX_CLOCK_OFFSET, Beat
 from tomoni_federation.intake.logs import Checked, Claim, Contradiction, Heartbeat, Log, Proven, Retired
@@ -60,7 +61,7 @@ def take_checkpoint(log: Log, note: bytes) -> None:
     if checkpoint is None:
         _drop(log, note)
         return
-    note = _without_strangers(note, {log.origin})
+    note = without_strangers(note, lambda line: line.name == log.origin)  # a thief may add lines to spoil the receipt
     if checkpoint.size <= log.range.size:
         log.repeats = log.repeats or checkpoint.size <= log.first
         log.claims.append(Claim(checkpoint.size, checkpoint.root, note))
@@ -83,7 +84,8 @@ def take_heartbeat(log: Log, note: bytes, heard: datetime) -> None:
     log.beats.append(Beat(node_time, heard))
     if node_time > heard + MAX_CLOCK_OFFSET:
         return
-    note = _without_strangers(note, {log.origin, f"{log.origin}/heartbeat"})
+    own = {log.origin, heartbeat_key_name(log.origin)}
+    note = without_strangers(note, lambda line: line.name in own)
     await_heartbeat(log, Heartbeat(checkpoint.size, checkpoint.root, min(node_time, heard), note))
 
 
@@ -266,13 +268,6 @@ def _opened(log: Log, note: bytes, keys: Sequence[Key]) -> Checkpoint | None:
 def is_own_word(log: Log, note: bytes) -> bool:
     """Tell whether a note is a checkpoint of this log, signed by the key that is valid for its size."""
     return _open(log, note) is not None
-
-
-def _without_strangers(note: bytes, names: set[str]) -> bytes:
-    """Return a note with the lines of the log's own names: a thief may have added some to spoil the receipt."""
-    read = read_note(note)
-    lines = [signature.to_line() for signature in read.signatures if signature.name in names]
-    return f"{read.text}\n{''.join(lines)}".encode()
 
 
 def _heartbeat_time(log: Log, note: bytes) -> datetime | None:

@@ -16,10 +16,9 @@ from prometheus_client import Counter
 
 from tomoni import times
 from tomoni.database import Connection, Pool
-from tomoni.tlog.checkpoint import Checkpoint, parse_checkpoint
+from tomoni.tlog.checkpoint import Checkpoint, read_checkpoint
 from tomoni.tlog.cosignature import Cosigner, cosign, make_cosignature
 from tomoni.tlog.merkle import EMPTY_ROOT, CompactRange
-from tomoni.tlog.note import read_note
 from tomoni.tlog.succession import Key
 from tomoni.transport.consume import RawMessage
 from tomoni.transport.subjects import Kind
@@ -213,7 +212,7 @@ async def _recall(connection: Connection, logs: Mapping[str, Log], codes: Sequen
 
 
 def _root(note: bytes) -> bytes:
-    return parse_checkpoint(read_note(note).text).root
+    return read_checkpoint(note).root
 
 
 async def _store(connection: Connection, logs: Sequence[Log], receipts: Mapping[str, Receipt], now: datetime) -> None:

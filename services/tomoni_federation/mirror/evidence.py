@@ -4,7 +4,7 @@ The federation's own log says so right after (admissions). What does not convinc
 nobody: it is an alarm, and the caller goes on.
 """
 
-from collections.abc import Container, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Final
 
@@ -16,10 +16,10 @@ from tomoni.evidence import entries
 from tomoni.evidence.form import Evidence, EvidenceError, Kind, Opening
 from tomoni.evidence.judging import judge_document
 from tomoni.history.keys import cosignature_verifier_of, verifiers_of
-from tomoni.tlog.checkpoint import parse_checkpoint
+from tomoni.tlog.checkpoint import read_checkpoint
 from tomoni.tlog.keys import NoteError
 from tomoni.tlog.merkle import consistency_proof, inclusion_proof, leaf_hash
-from tomoni.tlog.note import Verifier, open_note, read_note
+from tomoni.tlog.note import Verifier, open_note, without_strangers
 from tomoni_federation.mirror import tree
 
 log = structlog.get_logger()
@@ -65,7 +65,7 @@ async def accuse_checkpoint(connection: Connection, code: str, note: bytes) -> b
     that convinces. Raises MirrorGapError where the mirror lacks what the proof is made of.
     """
     keys = await _keys(connection, code)
-    size = parse_checkpoint(read_note(note).text).size
+    size = read_checkpoint(note).size
     for proven, covering in await _covering(connection, code, size):
         for key in keys:
             if (notes := _all_by(key, note, covering)) is None:
@@ -99,7 +99,7 @@ async def accuse_shrinking(connection: Connection, code: str, heartbeat_key: str
     """Accuse a log of a heartbeat that has fewer entries than one before; return whether that convinces."""
     cosigner = cosignature_verifier_of(heartbeat_key)
     keys = [key for key in await _keys(connection, code) if _all_by(key, before, note) is not None]
-    notes = tuple(_only(one, {(key.name, key.key_id) for key in (*keys[:1], cosigner)}) for one in (before, note))
+    notes = tuple(_only_of(one, *keys[:1], cosigner) for one in (before, note))
     return await _accuse(connection, code, Evidence(kind="shrinking", notes=notes), [*keys[:1], cosigner])
 
 
@@ -112,7 +112,7 @@ async def accuse_entry(connection: Connection, code: str, position: int) -> bool
     size, covering = (await _covering(connection, code, position + 1))[0]
     notes = next((notes for key in keys if (notes := _all_by(key, covering)) is not None), ())
     illegal = await _opening(connection, code, position, size)
-    origin = parse_checkpoint(read_note(covering).text).origin
+    origin = read_checkpoint(covering).origin
     kind, earlier = await _ground(connection, code, origin, illegal)
     openings = [illegal, *[await _opening(connection, code, at, size) for at in earlier]]
     if kind == "missing" and await _is_doubtful(connection, code, openings):
@@ -173,14 +173,13 @@ def _all_by(key: Verifier, *notes: bytes) -> tuple[bytes, ...] | None:
             open_note(note, [key])
     except NoteError:
         return None
-    return tuple(_only(note, {(key.name, key.key_id)}) for note in notes)
+    return tuple(_only_of(note, key) for note in notes)
 
 
-def _only(note: bytes, keys: Container[tuple[str, bytes]]) -> bytes:
+def _only_of(note: bytes, *keys: Verifier) -> bytes:
     """Return a note with the signatures of some keys: who reads evidence need not know any other."""
-    read = read_note(note)
-    lines = [one.to_line() for one in read.signatures if (one.name, one.key_id) in keys]
-    return f"{read.text}\n{''.join(lines)}".encode()
+    own = {(key.name, key.key_id) for key in keys}
+    return without_strangers(note, lambda line: (line.name, line.key_id) in own)
 
 
 async def _accuse(connection: Connection, code: str, evidence: Evidence, keys: Sequence[Verifier]) -> bool:

@@ -13,11 +13,11 @@ from typing import BinaryIO, Final, Protocol
 from tomoni.database import Connection
 from tomoni.evidence.form import Evidence, EvidenceError, Lines, read_evidence
 from tomoni.evidence.judging import Conviction, judge
-from tomoni.tlog.checkpoint import parse_checkpoint
+from tomoni.tlog.checkpoint import read_checkpoint
 from tomoni.tlog.cosignature import parse_verifier
 from tomoni.tlog.encoding import encode_base64
 from tomoni.tlog.keys import NoteError
-from tomoni.tlog.note import Verifier, read_note
+from tomoni.tlog.note import Verifier
 
 _LIST: Final = "SELECT hash, kind, found_at, recorded FROM mirror.evidence WHERE log = $1 ORDER BY found_at, hash"
 
@@ -94,7 +94,7 @@ async def signed_in_evidence(connection: Connection, code: str) -> set[tuple[int
     for row in await connection.fetch(_DOCUMENTS, code):
         evidence = _read(row["document"])
         for note in () if evidence is None else evidence.notes:
-            checkpoint = parse_checkpoint(read_note(note).text)
+            checkpoint = read_checkpoint(note)
             found.add((checkpoint.size, checkpoint.root))
     return found
 

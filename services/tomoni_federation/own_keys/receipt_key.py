@@ -14,6 +14,7 @@ from tomoni.eventlog import Append, EventReader, NewEntry, Sequencer
 from tomoni.eventlog.recovery import require_alone
 from tomoni.events import decode_event, encode_event
 from tomoni.events.federation import ReceiptKeyRotated, ReceiptKeyRotatedData
+from tomoni.key_names import receipt_key_name
 from tomoni.receipt_keys import Rotation, rotation_of, sign_rotation
 from tomoni.secret_files import SecretFileError, read_secret, sync_folder, write_secret
 from tomoni.settings import SettingsError
@@ -34,7 +35,7 @@ def open_cosigner(settings: FederationSettings, rotations: list[Rotation]) -> Co
     """Return the key that signs receipts; raise SettingsError where it is not in the folder of keys."""
     path = _file(settings, len(rotations) + 1)
     key = _load(path)
-    if key.name != f"{settings.federation}/receipts":
+    if key.name != receipt_key_name(settings.federation):
         raise SettingsError("the keys are of another federation than the settings name")
     if rotations and key.vkey != rotations[-1].receipt_key:
         raise SettingsError(f"{path} is not the key for receipts that the federation's log names: bring that one back")

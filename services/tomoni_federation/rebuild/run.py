@@ -9,7 +9,7 @@ from typing import Final, NamedTuple
 import asyncpg
 
 from tomoni.addresses import require_private_database
-from tomoni.database import Connection
+from tomoni.database import Connection, unusable
 from tomoni.eventlog.connections import BROKEN
 from tomoni.settings import SettingsError
 from tomoni_federation.rebuild import versions
@@ -199,7 +199,7 @@ async def _connected(owner_dsn: str) -> AsyncGenerator[list[Connection]]:
         except asyncpg.LockNotAvailableError:
             raise RebuildRefusedError("another rebuild is running") from None
         except (OSError, asyncpg.PostgresError) as error:
-            raise SettingsError(f"the database cannot be used: {type(error).__name__}; check its owner's") from error
+            raise unusable(error, "its owner's string") from error
         try:
             yield connections
         except BROKEN as error:

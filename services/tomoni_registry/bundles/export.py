@@ -45,13 +45,11 @@ async def export_bundle(settings: RegistrySettings, file: Path, since: int | Non
     where so much was never signed, SecretFileError where a key is missing, CorruptLog where the database does not hold
     what was signed.
     """
-    pool = await open_pool(settings.database)
-    try:
-        return await _export(pool, settings, file, since)
-    except BundleError as error:
-        raise CorruptLog(f"the database does not hold what was signed ({error})") from error
-    finally:
-        await pool.close()
+    async with await open_pool(settings.database) as pool:
+        try:
+            return await _export(pool, settings, file, since)
+        except BundleError as error:
+            raise CorruptLog(f"the database does not hold what was signed ({error})") from error
 
 
 async def _export(pool: Pool, settings: RegistrySettings, file: Path, since: int | None) -> Exported:

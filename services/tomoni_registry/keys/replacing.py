@@ -9,26 +9,24 @@ from datetime import date
 from pathlib import Path
 from typing import Final
 
-import asyncpg
 import msgspec
 
 from tomoni import nkey, roles
 from tomoni.addresses import require_private_database
 from tomoni.admission import AdmissionRequest, sign_admission
 from tomoni.auth import TokenIssuer
-from tomoni.database import Connection
+from tomoni.database import Connection, connected
 from tomoni.eventlog import LastWord
 from tomoni.eventlog.key_files import SUBJECT, held_keys, new_key
 from tomoni.eventlog.recovery import require_alone
 from tomoni.eventlog.tree import read_leaves
 from tomoni.events import decode_event
 from tomoni.events.jurisdiction import KeyRotated
+from tomoni.key_names import heartbeat_key_name
 from tomoni.secret_files import sync_folder, write_secret
-from tomoni.settings import SettingsError
-from tomoni.tlog.checkpoint import Checkpoint, parse_checkpoint, sign_checkpoint
+from tomoni.tlog.checkpoint import Checkpoint, read_checkpoint, sign_checkpoint
 from tomoni.tlog.cosignature import generate_cosigner
 from tomoni.tlog.merkle import CompactRange
-from tomoni.tlog.note import read_note
 from tomoni_registry.settings import Files, RegistrySettings
 from tomoni_registry.vault.keyring import list_keys
 from tomoni_registry.vault.sealing import create_key
@@ -64,11 +62,7 @@ async def replace_keys(
     """
     files = settings.files
     require_private_database(owner_dsn)
-    try:
-        connection = await asyncpg.connect(owner_dsn)
-    except (OSError, asyncpg.PostgresError) as error:
-        raise SettingsError(f"the database cannot be used: {type(error).__name__}; check the owner's string") from error
-    try:
+    async with connected(owner_dsn, "the owner's string") as connection:
         await require_alone(connection, "the node", roles.user_of(settings.database))
         tree = await _tree(connection, settings, from_size)
         files.keys.mkdir(mode=0o700, exist_ok=True)
@@ -82,11 +76,9 @@ async def replace_keys(
             await connection.execute(_SIGN, from_size, note, tree.to_bytes())
         if vault_keys_are_lost:
             await _give_up_vault(connection, files.keys, today)
-    finally:
-        await connection.close()
     last_word = LastWord(files.last_word)
     last_word.swap(last_word.read(), note)
-    heartbeat, seed = generate_cosigner(f"{settings.origin}/heartbeat"), nkey.generate_seed()
+    heartbeat, seed = generate_cosigner(heartbeat_key_name(settings.origin)), nkey.generate_seed()
     _put(files.heartbeat_key, heartbeat.to_text())
     _put(files.transport_seed, seed)
     _make_what_is_missing(files)
@@ -102,7 +94,7 @@ async def _tree(connection: Connection, settings: RegistrySettings, from_size: i
     for what, note in (("its last word", LastWord(settings.files.last_word).read()), ("a receipt", receipt)):
         if note is None:
             continue
-        known = parse_checkpoint(read_note(note).text)
+        known = read_checkpoint(note)
         if known.size > head:
             text = f"{known.size} entries were signed, as {what} says, and the database holds {head}"
             raise ReplacementRefused(f"{text}: bring them back first (`tomoni registry recover`)")

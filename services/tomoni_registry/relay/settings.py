@@ -8,6 +8,7 @@ from msgspec import Meta
 
 from tomoni import nkey
 from tomoni.events.types import Code
+from tomoni.key_names import receipt_key_name
 from tomoni.secret_files import SecretFileError, read_secret
 from tomoni.service import HttpSettings
 from tomoni.settings import SettingsError
@@ -43,7 +44,7 @@ class RelaySettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
 
 def receipt_verifier(settings: RelaySettings) -> CosignatureVerifier:
     """Return the verifier of receipts; raise SettingsError where the key is none of this federation's."""
-    name = f"{settings.federation}/receipts"
+    name = receipt_key_name(settings.federation)
     try:
         verifier = CosignatureVerifier.parse(settings.receipt_key)
     except NoteError as error:

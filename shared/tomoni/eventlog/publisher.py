@@ -33,11 +33,11 @@ from tomoni.eventlog.lastword import LastWord
 from tomoni.eventlog.signing import LogState, read_state
 from tomoni.eventlog.tree import TileKey, grow, integrate, read_leaves, root_at, root_in
 from tomoni.eventlog.wakeup import CHECKPOINTS, ENTRIES, Wakeup
-from tomoni.tlog.checkpoint import Checkpoint, open_checkpoint, parse_checkpoint, sign_checkpoint
+from tomoni.tlog.checkpoint import Checkpoint, open_checkpoint, read_checkpoint, sign_checkpoint
 from tomoni.tlog.cosignature import Cosigner, cosign
 from tomoni.tlog.keys import NoteError
 from tomoni.tlog.merkle import CompactRange
-from tomoni.tlog.note import Signer, Verifier, read_note
+from tomoni.tlog.note import Signer, Verifier
 
 MAX_STEP = 999
 """Entries between two checkpoints at most, so that a broker's batch of 1,000 messages can end with one."""
@@ -252,7 +252,7 @@ class CheckpointPublisher:
         if self._known is not None and note == self._known[0]:
             return self._known[1]
         try:
-            size = parse_checkpoint(read_note(note).text).size
+            size = read_checkpoint(note).size
             checkpoint = open_checkpoint(note, self._origin, await self._keys.verifiers(size))
         except NoteError as error:
             raise InvalidCheckpoint("a checkpoint is not signed by a key that this log has for its size") from error

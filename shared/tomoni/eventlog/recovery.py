@@ -20,10 +20,10 @@ from tomoni.events import Event, UnknownEvent, decode_event
 from tomoni.events.codec import EventError
 from tomoni.settings import SettingsError
 from tomoni.tail import TailPage
-from tomoni.tlog.checkpoint import open_checkpoint, parse_checkpoint
+from tomoni.tlog.checkpoint import open_checkpoint, read_checkpoint
 from tomoni.tlog.keys import NoteError
 from tomoni.tlog.merkle import CompactRange, leaf_hashes
-from tomoni.tlog.note import Verifier, read_note
+from tomoni.tlog.note import Verifier
 
 _HEAD: Final = "SELECT size FROM log.head"
 _NEWEST: Final = "SELECT size, nodes FROM log.checkpoint ORDER BY size DESC LIMIT 1"
@@ -63,7 +63,7 @@ class Recovery:
         self._connection = connection
         self._origin = origin
         note = last_word.read()
-        self._word = None if note is None else parse_checkpoint(read_note(note).text)
+        self._word = None if note is None else read_checkpoint(note)
         self._verifiers = verifiers
         self._see = see
         self._held: list[bytes] = []

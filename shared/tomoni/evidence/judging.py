@@ -13,6 +13,7 @@ import msgspec
 from tomoni.events import Event
 from tomoni.evidence import entries
 from tomoni.evidence.form import Evidence, EvidenceError, Kind, Lines, Opening, read_evidence
+from tomoni.key_names import heartbeat_key_name
 from tomoni.tlog.checkpoint import Checkpoint, parse_checkpoint
 from tomoni.tlog.cosignature import COSIGNATURE_V1, CosignatureVerifier, open_cosigned
 from tomoni.tlog.encoding import decode_base64
@@ -91,7 +92,9 @@ class _Case:
             raise self.wrong_note(number, str(error)) from error
         signed = [one for one in self._verifiers if (one.name, one.key_id) in opened.verified]
         heartbeat = self.evidence.kind == "shrinking"
-        wanted = [(checkpoint.origin, ED25519), (f"{checkpoint.origin}/heartbeat", COSIGNATURE_V1)][: 1 + heartbeat]
+        wanted = [(checkpoint.origin, ED25519), (heartbeat_key_name(checkpoint.origin), COSIGNATURE_V1)][
+            : 1 + heartbeat
+        ]
         if sorted((one.name, one.key_type) for one in signed) != wanted:
             whose = "one key of its log and one for heartbeats" if heartbeat else "one key of its log"
             raise self.wrong_note(number, f"it is not signed by {whose}, and nobody else")

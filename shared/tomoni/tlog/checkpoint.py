@@ -7,7 +7,7 @@ from tomoni.tlog.cosignature import Cosigner, cosign
 from tomoni.tlog.encoding import decode_base64, encode_base64, parse_decimal
 from tomoni.tlog.keys import NoteError
 from tomoni.tlog.merkle import HASH_SIZE, MAX_SIZE
-from tomoni.tlog.note import ED25519, Signer, Verifier, open_note, sign_note
+from tomoni.tlog.note import ED25519, Signer, Verifier, open_note, read_note, sign_note
 
 
 class CheckpointError(NoteError):
@@ -53,6 +53,11 @@ def parse_checkpoint(text: str) -> Checkpoint:
         raise
     except ValueError as error:
         raise CheckpointError(f"a line of the checkpoint is wrong: {error}") from error
+
+
+def read_checkpoint(data: bytes) -> Checkpoint:
+    """Return the checkpoint of a note without verifying any signature; raise NoteError when the form is wrong."""
+    return parse_checkpoint(read_note(data).text)
 
 
 def sign_checkpoint(

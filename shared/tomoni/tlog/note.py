@@ -5,7 +5,7 @@ form of the specification, every signature line included, before one signature i
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from tomoni.tlog.encoding import decode_base64, encode_base64
@@ -104,6 +104,13 @@ def add_signature(data: bytes, signature: Signature) -> bytes:
     cosigned = data + signature.to_line().encode()
     read_note(cosigned)
     return cosigned
+
+
+def without_strangers(data: bytes, own: Callable[[Signature], bool]) -> bytes:
+    """Return a note with the signature lines that are `own`: anybody can add others, which tell nobody anything."""
+    note = read_note(data)
+    lines = [signature.to_line() for signature in note.signatures if own(signature)]
+    return f"{note.text}\n{''.join(lines)}".encode()
 
 
 def read_note(data: bytes) -> Note:

@@ -9,10 +9,10 @@ that the signed tree does not have. No more than one tile of each level is held 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from tomoni.tlog.checkpoint import Checkpoint, open_checkpoint, parse_checkpoint
+from tomoni.tlog.checkpoint import Checkpoint, open_checkpoint, read_checkpoint
 from tomoni.tlog.keys import NoteError
 from tomoni.tlog.merkle import HASH_SIZE, CompactRange
-from tomoni.tlog.note import Verifier, read_note
+from tomoni.tlog.note import Verifier
 from tomoni.tlog.tiles import (
     TILE_HEIGHT,
     TILE_WIDTH,
@@ -68,7 +68,7 @@ def verify_checkpoint(fetch: Fetch, verifiers: Sequence[Verifier], origin: str |
     except NotPublishedError as error:
         raise LogFaultError(Fault(CHECKPOINT_PATH, None, "a signed checkpoint", "nothing published")) from error
     try:
-        wanted = origin or parse_checkpoint(read_note(data).text).origin
+        wanted = origin or read_checkpoint(data).origin
         return open_checkpoint(data, wanted, verifiers)
     except NoteError as error:
         raise LogFaultError(Fault(CHECKPOINT_PATH, None, "a checkpoint signed by the key", str(error))) from error
