@@ -205,6 +205,7 @@ async def test_a_node_that_is_cut_off_turns_unknown_for_a_short_purpose_and_come
     _, handle = town.issue()
     await relay.send()
     await relay.beat(times.now())
+    await seen(scene, town, handle)
     await seen(scene, town, handle, "unknown", "tour")
     assert await scene.service.status(town, handle) == "valid"
     await relay.beat(times.now())

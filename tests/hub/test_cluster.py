@@ -34,6 +34,8 @@ from tomoni_federation.hub.process import Hub
 from tomoni_federation.hub.settings import HubSettings, check
 
 SUBJECT = events_subject(SHIBUYA)
+QUIET = 5.0
+"""Seconds without a message after which a stream has given all it has."""
 
 
 @pytest.fixture
@@ -69,9 +71,10 @@ async def _read_what_comes(cluster: Cluster) -> list[RawMessage]:
         await connection.wait_connected(30)
         await consumer.align("another")
         with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(5), contextlib.aclosing(consumer.batches()) as batches:
+            async with asyncio.timeout(QUIET) as quiet, contextlib.aclosing(consumer.batches()) as batches:
                 async for messages in batches:
                     found += messages
+                    quiet.reschedule(asyncio.get_running_loop().time() + QUIET)
     return found
 
 

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 import msgspec
 import pytest
 
-from tests.relay.nodes import FEDERATION, RECEIPTS, RelayProcess, mirroring, relaying, sizes
+from tests.relay.nodes import FEDERATION, ORIGIN, RECEIPTS, RelayProcess, mirroring, relaying, sizes
 from tests.transport.hubs import SETAGAYA, SHIBUYA, crowded_hub, eventually, federation, running_hub, until
 from tests.transport.hubs import node as connected
 from tests.transport.test_publish import stored
@@ -14,7 +14,9 @@ from tomoni.database import create_pool
 from tomoni.processes import free_port
 from tomoni.receipt_keys import sign_rotation, to_header
 from tomoni.times import format_time
+from tomoni.tlog.checkpoint import Checkpoint, sign_checkpoint
 from tomoni.tlog.cosignature import cosign, generate_cosigner
+from tomoni.tlog.merkle import CompactRange, leaf_hash
 from tomoni.tlog.note import generate_signer, read_note, sign_note
 from tomoni.transport import (
     Connection,
@@ -269,6 +271,24 @@ async def test_a_receipt_of_another_signer_or_log_is_not_kept(hub, town, capsys)
     output = "".join(capsys.readouterr())
     assert "receipt_not_believed" in output
     assert "receipt_of_another_log" in output
+
+
+async def test_a_receipt_that_came_before_the_recovered_tail_is_kept_after_it(hub, town, capsys):
+    """A relay may run while its node's database is an old backup whose tail is being brought back."""
+    async with relaying(town.settings(hub)) as relay, federation(hub) as receiver:
+        await town.append(2)
+        await published(relay, town)
+        tree = CompactRange()
+        tree.extend(leaf_hash(entry) for entry in [*town.entries, b"entry 2".ljust(40, b".")])
+        note = sign_checkpoint(Checkpoint(ORIGIN, 3, tree.root()), [town.signer])
+        await publish_one(receiver, receipts_subject(SHIBUYA), Outgoing(cosign(note, RECEIPTS, 7), {}), None)
+        for _ in range(3):
+            await relay._fetch_receipt()
+            assert await town.receipts() == []
+        await town.append(1)
+        await relay._fetch_receipt()
+        assert [(row["size"], row["time"]) for row in await town.receipts()] == [(3, 7)]
+    assert "".join(capsys.readouterr()).count("receipt_of_another_log") == 1
 
 
 async def test_a_receipt_that_cannot_be_kept_does_not_stop_the_relay(hub, town):

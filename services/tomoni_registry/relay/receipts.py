@@ -70,13 +70,17 @@ class Receipts:
 
         The newest may be of a smaller size than one that is kept: a federation that was restored from a backup has
         lost what came after, and gets it from us alone; one that has nothing of ours gives a receipt for the empty log.
+        One that was refused is tried again each time: where a backup was restored, what it speaks of comes back only
+        when the tail is recovered, and the federation says the same again.
         """
         found = await last_message(connection, RECEIPTS, self._subject)
         if found is None:
             return await self.latest()
-        if found.data != self._seen:
+        seen = found.data == self._seen
+        if not seen:
             self._learn(found.headers.get(HEADER))
-            self._newest = await self._take(found.data)
+        if not seen or self._newest is None:
+            self._newest = await self._take(found.data, seen=seen)
             self._seen = found.data
         return self._newest or await self.latest()
 
@@ -88,11 +92,13 @@ class Receipts:
             REFUSED_RECEIPTS.labels("rotation").inc()
             log.error("receipt_key_not_believed", reason_code="rotation")
 
-    async def _take(self, note: bytes) -> Receipt | None:
-        """Keep a receipt from the hub and return it; None where it is not believed."""
+    async def _take(self, note: bytes, *, seen: bool) -> Receipt | None:
+        """Keep a receipt from the hub and return it; None where it is not believed, which is told once."""
         try:
             return await self.keep(note)
         except ReceiptRefusedError as refused:
+            if seen:
+                return None
             REFUSED_RECEIPTS.labels(refused.reason).inc()
             event = "receipt_of_another_log" if refused.reason == NOT_OURS else "receipt_not_believed"
             log.error(event, size=refused.size, reason_code=refused.reason)
