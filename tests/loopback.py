@@ -1,15 +1,8 @@
-"""HTTP clients for services on this machine: plain http, so they need not read the certificate authorities.
-
-httpx reads them for every client it makes, 25 ms of processor time each, and the tests make thousands.
-"""
-
-import ssl
-from typing import Final
+"""HTTP clients for services on this machine."""
 
 import httpx
 
-NOBODY: Final = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-"""Trusts nobody: whatever answers over TLS is refused."""
+from tomoni.loopback import NOBODY
 
 
 def client(url: str = "", **options) -> httpx.AsyncClient:

@@ -19,6 +19,13 @@ from litestar.openapi.spec import (
 from tomoni.problems import BASE, KINDS, MEDIA_TYPE, ProblemDetails
 
 
+class _Spec(ResponseSpec):
+    """Nobody changes one, and the framework copies a router deeply when it registers it: all examples with it."""
+
+    def __deepcopy__(self, _: object) -> "_Spec":
+        return self
+
+
 def example(value: object, summary: str) -> Example:
     """Return an example of a body."""
     return Example(summary=summary, value=msgspec.to_builtins(value))
@@ -37,9 +44,7 @@ def answered(status: int, container: type[object], value: object = None) -> dict
     """Return the description of a successful answer."""
     examples = [] if value is None else [example(value, "As answered")]
     return {
-        status: ResponseSpec(
-            data_container=container, generate_examples=False, description="Done", examples=examples or None
-        )
+        status: _Spec(data_container=container, generate_examples=False, description="Done", examples=examples or None)
     }
 
 
@@ -94,7 +99,7 @@ def _spec(kinds: list[str]) -> ResponseSpec:
         for kind in kinds
     ]
     description = "; ".join(KINDS[kind].title for kind in kinds)
-    return ResponseSpec(
+    return _Spec(
         data_container=ProblemDetails,
         generate_examples=False,
         media_type=MEDIA_TYPE,  # pyright: ignore[reportArgumentType]  # any media type may be named

@@ -16,6 +16,7 @@ import httpx
 import psutil
 import pytest
 
+from tomoni.loopback import NOBODY
 from tomoni.processes import free_port
 
 APP = Path(__file__).with_name("server_app.py")
@@ -28,7 +29,7 @@ def start(port: int, mode: str = "ready") -> subprocess.Popen[str]:
 
 
 def wait_until_live(port: int) -> None:
-    with httpx.Client(trust_env=False) as http:
+    with httpx.Client(trust_env=False, verify=NOBODY) as http:
         for _ in range(200):
             try:
                 if http.get(f"http://127.0.0.1:{port}/health/live").status_code == 200:

@@ -18,6 +18,7 @@ import msgspec
 
 from tomoni.auth import TokenIssuer
 from tomoni.documents import document_hash, new_handle
+from tomoni.loopback import NOBODY
 from tomoni.processes import die_with_parent, free_port
 from tomoni_cli.bench import documents, load
 from tomoni_cli.bench.documents import WATCHED_TOWN
@@ -73,7 +74,7 @@ async def run(folder: Path, entries: int) -> list[Row]:
 async def _make_watches(issuer: TokenIssuer, parts: Parts) -> list[Desk]:
     desks: list[Desk] = []
     count = min(FOLLOWERS, len(parts.handles))
-    async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{parts.port}", trust_env=False) as http:
+    async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{parts.port}", trust_env=False, verify=NOBODY) as http:
         for number in range(count):
             token = issuer.issue(f"desk-{number}", ["verifier"], FEDERATION)
             headers = {"Authorization": f"Bearer {token}"}

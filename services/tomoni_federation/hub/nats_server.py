@@ -13,6 +13,7 @@ import httpx
 import msgspec
 import structlog
 
+from tomoni.loopback import NOBODY
 from tomoni.processes import die_with_parent
 
 log = structlog.get_logger()
@@ -81,7 +82,7 @@ class NatsServer:
         self._clustered = clustered
         self._ready = f"{self._monitor}/healthz{'?js-enabled-only=true' if clustered else ''}"
         self._process: asyncio.subprocess.Process | None = None
-        self._http = httpx.AsyncClient(timeout=2, trust_env=False)
+        self._http = httpx.AsyncClient(timeout=2, trust_env=False, verify=NOBODY)
 
     @property
     def pid(self) -> int:
