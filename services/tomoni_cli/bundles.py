@@ -18,7 +18,7 @@ from tomoni import logging, settings
 from tomoni.database import Pool
 from tomoni.eventlog import EventLogError, Sequencer
 from tomoni.eventlog.connections import AWAY
-from tomoni.receipt_keys import ReceiptKeys
+from tomoni.receipt_keys import ReceiptKeys, RotationError, from_file, to_file
 from tomoni.secret_files import SecretFileError, written_secretly
 from tomoni.service import open_pool
 from tomoni.settings import SettingsError
@@ -87,10 +87,10 @@ def take_receipt(
     loaded = settings.load(RelaySettings, config)
     try:
         with file.open("rb") as opened:
-            receipt = asyncio.run(_keep(loaded, opened.read(MAX_NOTE_SIZE + 1)))
+            receipt = asyncio.run(_keep(loaded, opened.read(2 * MAX_NOTE_SIZE)))
     except OSError as error:
         raise SettingsError(f"{file} cannot be read: {error.strerror or error}") from error
-    except ReceiptRefusedError as refused:
+    except (ReceiptRefusedError, RotationError) as refused:
         _refuse(f"the receipt is not believed: {refused}")
     if json:
         print_json({"code": loaded.code, "size": receipt.size, "time": receipt.time})
@@ -98,10 +98,12 @@ def take_receipt(
     _say(f"The federation has proven and kept {receipt.size} entries of {loaded.code}.")
 
 
-async def _keep(loaded: RelaySettings, note: bytes) -> Receipt:
+async def _keep(loaded: RelaySettings, carried: bytes) -> Receipt:
+    note, rotations = from_file(carried)
+    keys = ReceiptKeys(loaded.federation, [receipt_verifier(loaded)])
+    keys.learn(rotations)
     async with await open_pool(loaded.database) as pool:
         source = Source(pool, f"{loaded.federation}/{loaded.code}")
-        keys = ReceiptKeys(loaded.federation, [receipt_verifier(loaded)])
         return await Receipts(pool, source, loaded.code, keys).keep(note)
 
 
@@ -124,9 +126,9 @@ def import_bundle(
     loaded = load_federation(config)
     try:
         with _progress() as show:
-            taken, note = asyncio.run(_import(loaded, file, show))
+            taken, carried = asyncio.run(_import(loaded, file, show))
         written = receipt or file.with_name(f"{file.name}.receipt")
-        _write_receipt(written, note)
+        _write_receipt(written, carried)
     except BundleRefusedError as refused:
         _refuse(str(refused))
     except (*AWAY, asyncpg.PostgresError, EventLogError) as error:
@@ -149,11 +151,12 @@ async def _import(
     loaded: FederationSettings, file: Path, on_progress: Callable[[int, int], None]
 ) -> tuple[Taken, bytes]:
     async with await open_pool(loaded.database) as pool, Sequencer(pool) as sequencer:
-        receiver = Receiver(pool, loaded.federation, open_cosigner(loaded, await read_rotations(pool)))
+        rotations = await read_rotations(pool)
+        receiver = Receiver(pool, loaded.federation, open_cosigner(loaded, rotations))
         office = Office(pool, sequencer, loaded.federation)
         taker = Taker(pool, loaded.federation, receiver, Projector(pool, loaded.federation), office)
         taken = await taker.take(file, on_progress)
-        return taken, await _newest_receipt(pool, taken.code)
+        return taken, to_file(await _newest_receipt(pool, taken.code), rotations)
 
 
 def give_receipt(
@@ -175,7 +178,7 @@ def give_receipt(
 
 async def _read_receipt(loaded: FederationSettings, code: str) -> bytes:
     async with await open_pool(loaded.database) as pool:
-        return await _newest_receipt(pool, code)
+        return to_file(await _newest_receipt(pool, code), await read_rotations(pool))
 
 
 async def _newest_receipt(pool: Pool, code: str) -> bytes:
@@ -185,9 +188,9 @@ async def _newest_receipt(pool: Pool, code: str) -> bytes:
     return row["receipt"]
 
 
-def _write_receipt(file: Path, note: bytes) -> None:
+def _write_receipt(file: Path, carried: bytes) -> None:
     with written_secretly(file, replace=True) as opened:
-        opened.write(note)
+        opened.write(carried)
 
 
 def _described(code: str, file: Path, exported: Exported) -> str:

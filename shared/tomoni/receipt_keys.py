@@ -83,6 +83,24 @@ def from_header(text: str) -> tuple[Rotation, ...]:
         raise RotationError("the header is no list of rotations") from error
 
 
+def to_file(note: bytes, rotations: Sequence[Rotation]) -> bytes:
+    """Return a receipt as it is carried by hand: the note, and before it, as on the hub, the header of the keys."""
+    lines = [f"{name}: {value}\n" for name, value in to_header(rotations).items()]
+    return "".join((*lines, "\n" if lines else "")).encode() + note
+
+
+def from_file(data: bytes) -> tuple[bytes, tuple[Rotation, ...]]:
+    """Return the receipt that a file holds and the rotations beside it, neither verified.
+
+    Raises RotationError where what stands before the receipt is no list of rotations.
+    """
+    name = f"{HEADER}: ".encode()
+    if not data.startswith(name):
+        return data, ()
+    header, _, note = data.removeprefix(name).partition(b"\n\n")
+    return note, from_header(header.decode(errors="replace"))
+
+
 class ReceiptKeys:
     """The keys for a federation's receipts: those that were given, and those that rotations join to them."""
 

@@ -13,7 +13,8 @@ from tests.federation.test_service import scene, seen
 from tests.federation.towns import FEDERATION, Town
 from tests.transport.hubs import SHIBUYA, until
 from tomoni import times
-from tomoni.tlog.cosignature import Cosigner, open_cosigned
+from tomoni.receipt_keys import from_file
+from tomoni.tlog.cosignature import CosignatureVerifier, Cosigner, open_cosigned
 from tomoni.transport import last_message, receipts_subject
 from tomoni.transport.subjects import RECEIPTS
 from tomoni_federation.initialise import NewFederation, initialise
@@ -107,4 +108,12 @@ async def test_what_is_refused_or_broken_off_ends_with_status_1_and_says_why_and
     assert (status, errors) == (0, "")
     assert "1 entries of 131130 are new; 1 are proven." in out
     assert "complete as of no time: no heartbeat counts yet" in out
-    assert (tmp_path / "r").read_bytes().startswith(town.checkpoint_at().to_text().encode())
+    note = (tmp_path / "r").read_bytes()
+    assert note.startswith(town.checkpoint_at().to_text().encode())
+    await federation.pool.close()  # whoever rotates is alone
+    told = await called(settings, "rotate-receipt-key")
+    assert told[0] == 0, told[2]
+    assert (await called(settings, "receipt", town.code, str(tmp_path / "r")))[0] == 0
+    carried, [rotation] = from_file((tmp_path / "r").read_bytes())
+    assert carried == note
+    assert open_cosigned(note, CosignatureVerifier.parse(rotation.replaces)) > 0

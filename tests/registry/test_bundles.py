@@ -5,6 +5,7 @@ import json
 import stat
 from io import BytesIO
 
+import msgspec
 import pytest
 
 from tests.databases import created
@@ -16,6 +17,7 @@ from tomoni.bundle import BundleReader
 from tomoni.database import create_pool
 from tomoni.eventlog import Sequencer
 from tomoni.eventlog.errors import CorruptLog
+from tomoni.receipt_keys import sign_rotation, to_file
 from tomoni.secret_files import SecretFileError
 from tomoni.settings import SettingsError
 from tomoni.tlog.checkpoint import Checkpoint, sign_checkpoint
@@ -179,18 +181,38 @@ async def test_a_log_goes_to_a_federation_and_to_an_auditor_by_hand_and_the_next
     assert (status, "is there already" in told) == (2, True), told
 
 
+async def test_a_receipt_by_a_later_key_brings_the_rotations_along(signed, relay_settings, tmp_path, capsys):
+    note, file = (await notes(signed))[7], tmp_path / "receipt"
+    following = generate_cosigner(RECEIPTS.name)
+    rotation = sign_rotation(FEDERATION, RECEIPTS, following, "2026-11-23T03:00:00.000000Z")
+    receipt = cosign(note, following, 1_800_000_000)
+    for content, expected in ((receipt, 1), (to_file(receipt, [rotation]), 0)):
+        file.write_bytes(content)
+        status, told = await command(capsys, "receipt", file, "--config", relay_settings)
+        assert status == expected, told
+    [kept] = await signed.sql("SELECT note FROM relay.receipt")
+    assert kept["note"] == receipt
+
+
 async def test_a_receipt_that_is_none_is_not_kept_and_one_of_another_log_is_shown_to_the_node(
     signed, relay_settings, tmp_path, capsys
 ):
     note = (await notes(signed))[7]
     foreign = sign_checkpoint(Checkpoint("tomoni.example/131130", 9, bytes(32)), [key(signed, 1)])
     file = tmp_path / "receipt"
+    following = generate_cosigner(RECEIPTS.name)
+    rotation = sign_rotation(FEDERATION, RECEIPTS, following, "2026-11-23T03:00:00.000000Z")
+    proofs = sign_rotation(FEDERATION, following, following, rotation.time).proofs
+    stolen = msgspec.structs.replace(rotation, proofs=proofs)
     for content, text in (
         (note, "no receipt of this federation"),
         (cosign(note, generate_cosigner(RECEIPTS.name), 1_800_000_000), "no receipt of this federation"),
         (cosign(note, RECEIPTS, 1_800_000_000)[:-5], "no receipt of this federation"),
         (cosign(note, RECEIPTS, 1_800_000_000).replace(b"\n7\n", b"\n6\n"), "no receipt of this federation"),
         (cosign(foreign, RECEIPTS, 1_800_000_000), "its checkpoint of size 9 is not in this log"),
+        (to_file(cosign(note, following, 1_800_000_000), [stolen]), "both keys for receipts have to sign"),
+        (to_file(cosign(note, RECEIPTS, 1_800_000_000), [stolen]), "both keys for receipts have to sign"),
+        (b"Tomoni-Receipt-Keys: none\n\n" + cosign(note, RECEIPTS, 1_800_000_000), "no list of rotations"),
     ):
         file.write_bytes(content)
         status, told = await command(capsys, "receipt", file, "--config", relay_settings)

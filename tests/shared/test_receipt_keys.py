@@ -5,7 +5,16 @@ from dataclasses import dataclass
 import msgspec
 import pytest
 
-from tomoni.receipt_keys import HEADER, ReceiptKeys, RotationError, from_header, sign_rotation, to_header
+from tomoni.receipt_keys import (
+    HEADER,
+    ReceiptKeys,
+    RotationError,
+    from_file,
+    from_header,
+    sign_rotation,
+    to_file,
+    to_header,
+)
 from tomoni.tlog.checkpoint import Checkpoint, sign_checkpoint
 from tomoni.tlog.cosignature import cosign, generate_cosigner
 from tomoni.tlog.keys import NoteError
@@ -49,6 +58,20 @@ def test_who_knows_one_key_of_the_chain_knows_all_each_within_its_time(chain, kn
         if number < 2:
             with pytest.raises(NoteError, match="was replaced before"):
                 keys.open(cosign(NOTE, cosigner, late + 1))
+
+
+def test_a_receipt_that_is_carried_has_the_keys_with_it_as_soon_as_there_is_more_than_one(chain):
+    assert to_file(NOTE, []) == NOTE
+    assert from_file(NOTE) == (NOTE, ())
+    carried = to_file(NOTE, chain.rotations)
+    assert from_file(carried) == (NOTE, tuple(chain.rotations))
+    for broken in (
+        carried.replace(b"[", b"", 1),
+        carried.partition(b"\n\n")[0][:-1],
+        carried.replace(b'"time"', b'"at"'),
+    ):
+        with pytest.raises(RotationError):
+            from_file(broken)
 
 
 def test_a_chain_of_strangers_is_passed_over(chain):
