@@ -188,7 +188,7 @@ def _evidence(one: Evidence) -> list[str]:
         f"  {one.log}, entry {one.position}: {one.en}",
         f"    {one.ja}",
         f"    {one.type}, written {one.written_at or 'at a time that cannot be read'}",
-        f"    proven by {len(one.proof)} hashes to stand under the checkpoint of {one.checkpoint_size} entries,",
+        f"    proven to stand under the checkpoint of size {one.checkpoint_size} (hashes: {len(one.proof)}),",
         f"    root {one.checkpoint_root}, {receipt}",
     ]
 
