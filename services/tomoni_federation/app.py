@@ -23,6 +23,7 @@ from tomoni.eventlog.routes import log_routes
 from tomoni.headers import close_answer
 from tomoni.health import health_routes
 from tomoni.receipt_keys import to_header
+from tomoni.request import PlainRequest
 from tomoni.server import END_STREAMS
 from tomoni.service import AccessDescription, describe, exception_handlers, open_pool, open_token_verifier
 from tomoni.transport import Connection, Endpoint, tls_for
@@ -106,6 +107,7 @@ def create_app(
             "Status and recognition of partnership certificates across jurisdictions, and who takes part.",
         ),
         request_max_body_size=MAX_BODY_BYTES,
+        request_class=PlainRequest,
         state=State({END_STREAMS: watching.feed.close}),
     )
 

@@ -18,6 +18,7 @@ from tomoni.database import Pool
 from tomoni.eventlog import EventReader, Sequencer, log_routes
 from tomoni.headers import close_answer
 from tomoni.health import health_routes
+from tomoni.request import PlainRequest
 from tomoni.secret_files import SecretFileError
 from tomoni.service import AccessDescription, describe, exception_handlers, open_pool, open_token_verifier
 from tomoni.settings import SettingsError
@@ -72,6 +73,7 @@ def create_app(town: Town, verifier: TokenVerifier, pool: Pool, signing: Signing
             "Commands and readings of one town's register of partnership certificates.",
         ),
         request_max_body_size=MAX_BODY_BYTES,
+        request_class=PlainRequest,
         logging_config=None,
     )
 

@@ -31,7 +31,10 @@ def wants(headers: Headers, offered: str) -> bool:
 
 
 def _header(headers: Headers, wanted: bytes) -> str:
-    return next((value for name, value in headers if name == wanted), b"").decode("latin-1").lower()
+    for name, value in headers:
+        if name == wanted:
+            return value.decode("latin-1").lower()
+    return ""
 
 
 def _weight(part: str) -> tuple[str, float]:
