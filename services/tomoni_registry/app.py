@@ -16,6 +16,7 @@ from tomoni import times
 from tomoni.auth import TokenVerifier, bearer_middleware, requires
 from tomoni.database import Pool
 from tomoni.eventlog import EventReader, Sequencer, log_routes
+from tomoni.eventlog.connections import BROKEN
 from tomoni.headers import close_answer
 from tomoni.health import health_routes
 from tomoni.request import PlainRequest
@@ -130,7 +131,7 @@ async def _forget_answers(answers: Answers) -> None:
     while True:
         try:
             await answers.forget_expired()
-        except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+        except (*BROKEN, asyncpg.PostgresError) as error:
             log.warning("answers_not_forgotten", error=type(error).__name__)
         await asyncio.sleep(FORGET_EVERY_SECONDS)
 
@@ -141,7 +142,7 @@ async def _keep_vault(pool: Pool, keyring: Keyring, retired_key_days: int, clock
         try:
             await erase_again(pool)
             destroyed = await destroy_retired(pool, keyring, day_in_japan(clock()), retired_key_days)
-        except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, SealError, SecretFileError) as error:
+        except (*BROKEN, asyncpg.PostgresError, SealError, SecretFileError) as error:
             log.error("vault_not_kept", error=type(error).__name__)
             await asyncio.sleep(KEEP_VAULT_AGAIN_SECONDS)
         else:

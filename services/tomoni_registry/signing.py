@@ -10,6 +10,7 @@ import structlog
 from tomoni import times
 from tomoni.database import Pool
 from tomoni.eventlog import CheckpointPublisher, CheckpointStore, EventLogError, EventReader, LastWord, Proofs
+from tomoni.eventlog.connections import BROKEN
 from tomoni.eventlog.key_files import LogKeyFiles
 from tomoni.secret_files import SecretFileError, read_secret
 from tomoni.tlog.checkpoint import open_checkpoint
@@ -63,7 +64,7 @@ class Signing:
             await asyncio.sleep(self._settings.log.heartbeat_seconds)
             try:
                 await self._check_and_beat()
-            except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, EventLogError) as error:
+            except (*BROKEN, asyncpg.PostgresError, EventLogError) as error:
                 log.error("heartbeat_failed", error=type(error).__name__)
 
     async def check(self, evidence: Sequence[bytes] = ()) -> None:

@@ -1,10 +1,14 @@
 """The node's own log: signed, provable, with a key that rotates, and silent when it is behind its last word."""
 
+import asyncio
+
 import pytest
 
 from tomoni.database import create_pool
 from tomoni.eventlog import CheckpointStore, LastWord, SigningRefused
+from tomoni.eventlog.connections import BROKEN
 from tomoni.eventlog.errors import BehindLastWord, LastWordMissing
+from tomoni.eventlog.publisher import CheckpointPublisher
 from tomoni.tlog.checkpoint import Checkpoint, open_checkpoint, sign_checkpoint
 from tomoni.tlog.cosignature import CosignatureVerifier, open_cosigned
 from tomoni.tlog.note import Signer, Verifier, open_note
@@ -137,6 +141,26 @@ async def test_a_running_node_stops_signing_when_its_own_word_is_seen_that_is_no
     await node.sql("DELETE FROM relay.sighting")
     assert node.files.last_word.read_bytes() == last_word
     await until_signed(node, len(await node.entries()))
+
+
+@pytest.mark.parametrize("error", BROKEN, ids=lambda error: error.__name__)
+async def test_a_node_beats_on_whatever_its_driver_says_of_a_connection_that_broke(node, monkeypatch, error):
+    """The driver has an error of its own for a connection that broke while it was given back."""
+    await node.stop()
+    monkeypatch.setenv("TOMONI_LOG__HEARTBEAT_SECONDS", "0.02")
+    await node.start()
+    beat, beaten = CheckpointPublisher.heartbeat, asyncio.Event()
+
+    async def break_once(publisher):
+        monkeypatch.setattr(CheckpointPublisher, "heartbeat", beat_again)
+        raise error("as the driver does")
+
+    async def beat_again(publisher):
+        await beat(publisher)
+        beaten.set()
+
+    monkeypatch.setattr(CheckpointPublisher, "heartbeat", break_once)
+    await asyncio.wait_for(beaten.wait(), 10)
 
 
 async def test_junk_seen_on_the_hub_does_not_keep_a_node_from_starting(node):
