@@ -15,7 +15,7 @@ from _pytest.faulthandler import fault_handler_stderr_fd_key
 from hypothesis import settings
 
 from tests.databases import created
-from tomoni.server import calm_collector
+from tomoni.loop import calm_collector
 from tomoni_cli.embedded.postgres import EmbeddedDatabase, EmbeddedPostgres
 
 # The tests start several hundred processes. Where PYTHONDONTWRITEBYTECODE is set, as in many container images, each

@@ -105,6 +105,7 @@ def rebuild(
 
 def _carried_out(work: Coroutine[None, None, run.Rebuilt | bool]) -> Report:
     started = time.monotonic()
+    loop.calm_collector()
     try:
         done = loop.run(work)
     except RebuildFaultError as fault:

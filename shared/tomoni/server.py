@@ -5,7 +5,6 @@ process, and so that background tasks stop after the last answer was sent.
 """
 
 import asyncio
-import gc
 import signal
 import socket
 from contextlib import suppress
@@ -16,6 +15,7 @@ from granian.http import HTTP1Settings
 from granian.server.embed import Server
 from litestar import Litestar
 
+from tomoni.loop import calm_collector
 from tomoni.processes import allow_connections, leave_no_core
 
 log = structlog.get_logger()
@@ -29,20 +29,6 @@ and does not go on is cut off only after half a minute: with the server's own 1,
 
 END_STREAMS = "end_streams"
 """The name in an application's state of a function that ends answers which would go on for ever."""
-
-_YOUNG_OBJECTS = 50_000
-"""New containers before the collector looks for cycles among them; the interpreter's default is 700."""
-
-
-def calm_collector() -> None:
-    """Make the collector of reference cycles look rarely, and never at what is there already.
-
-    A batch of entries is tens of thousands of objects that are all freed by counting; looking through them again and
-    again took a fifth of the time.
-    """
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(_YOUNG_OBJECTS, 20, 20)
 
 
 async def serve(app: Litestar, host: str, port: int) -> None:

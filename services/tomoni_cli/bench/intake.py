@@ -11,7 +11,7 @@ from typing import Final
 
 from tomoni.database import Pool, create_pool
 from tomoni.key_names import receipt_key_name
-from tomoni.server import calm_collector
+from tomoni.loop import calm_collector
 from tomoni.tlog.cosignature import generate_cosigner
 from tomoni.tlog.note import Signer, generate_signer
 from tomoni.transport.consume import RawMessage

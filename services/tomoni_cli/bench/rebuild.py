@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Final
 
 from tomoni.database import Pool, create_pool
-from tomoni.server import calm_collector
+from tomoni.loop import calm_collector
 from tomoni.tlog.merkle import leaf_hashes
 from tomoni_cli.bench.rows import Row, compare
 from tomoni_cli.bench.samples import FEDERATION, issued_entries
@@ -46,7 +46,7 @@ async def run(folder: Path, entries: int) -> list[Row]:
             await _mirror(pool, entries)
             await _project(pool)
             portions = await _dump(pool, folder)
-            calm_collector()  # as every service does at its start
+            calm_collector()  # as the command does
 
             async def ours() -> float:
                 started = time.perf_counter()
