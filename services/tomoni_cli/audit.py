@@ -1,7 +1,6 @@
 """`tomoni audit`: take a jurisdiction's history from anywhere, prove it, and trust nobody but a verifier key."""
 
 import sys
-import time
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from pathlib import Path
@@ -10,8 +9,6 @@ from typing import Annotated, NoReturn
 import msgspec
 import stamina.instrumentation
 from cyclopts import App, Parameter
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from tomoni.tlog.keys import NoteError
 from tomoni.tlog.proof import LogProofError, format_proof
@@ -24,7 +21,8 @@ from tomoni_auditor.history.folders import Finding, Keys, prove_folder
 from tomoni_auditor.proofs.making import Checked, check_proof, make_proof
 from tomoni_auditor.verify.sources import SourceError
 from tomoni_cli.asking import print_json, print_table
-from tomoni_cli.log import FAULTY, SILENT_SECONDS, UNREADABLE, read_token
+from tomoni_cli.log import FAULTY, UNREADABLE, read_token
+from tomoni_cli.progress import progress_bar
 
 app = App(name="audit", help="Take histories into a folder, prove them, replay them, and explain or refute answers.")
 for _name, _help in (
@@ -162,21 +160,9 @@ def _end(text: str, status: int) -> NoReturn:
 
 @contextmanager
 def progress(what: str) -> Generator[Callable[[str, int, int], None]]:
-    """Give what shows how many entries of which log are done, once it takes longer than a second."""
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    bar = Progress(*columns, console=Console(stderr=True), transient=True, disable=not sys.stderr.isatty())
-    task = bar.add_task(what, total=None)
-    started = time.monotonic()
-
-    def show(code: str, done: int, of: int) -> None:
-        if time.monotonic() - started > SILENT_SECONDS:
-            bar.start()
-            bar.update(task, description=f"{what} {code}", completed=done, total=of)
-
-    try:
-        yield show
-    finally:
-        bar.stop()
+    """Give what shows how many entries of which log are done."""
+    with progress_bar() as show:
+        yield lambda code, done, of: show(f"{what} {code}", done, of)
 
 
 def _as_json(finding: Finding) -> dict[str, object]:

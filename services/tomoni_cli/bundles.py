@@ -2,17 +2,15 @@
 
 import asyncio
 import sys
-import time
-from collections.abc import Callable, Generator
-from contextlib import contextmanager
+from collections.abc import Callable
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Final, NoReturn
 
 import asyncpg
 from cyclopts import Parameter
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from tomoni import logging, settings
 from tomoni.database import Pool
@@ -24,7 +22,7 @@ from tomoni.service import open_pool
 from tomoni.settings import SettingsError
 from tomoni.tlog.note import MAX_NOTE_SIZE
 from tomoni_cli.asking import print_json
-from tomoni_cli.log import SILENT_SECONDS
+from tomoni_cli.progress import progress_bar
 from tomoni_federation.admissions.office import Office
 from tomoni_federation.bundles.taking import BundleRefusedError, Taken, Taker
 from tomoni_federation.intake import sql
@@ -125,8 +123,8 @@ def import_bundle(
     logging.configure("federation")
     loaded = load_federation(config)
     try:
-        with _progress() as show:
-            taken, carried = asyncio.run(_import(loaded, file, show))
+        with progress_bar() as show:
+            taken, carried = asyncio.run(_import(loaded, file, partial(show, "taking in entries")))
         written = receipt or file.with_name(f"{file.name}.receipt")
         _write_receipt(written, carried)
     except BundleRefusedError as refused:
@@ -210,22 +208,3 @@ def _say(text: str) -> None:
 def _refuse(text: str) -> NoReturn:
     sys.stderr.write(f"tomoni: {text}\n")
     sys.exit(REFUSED)
-
-
-@contextmanager
-def _progress() -> Generator[Callable[[int, int], None]]:
-    """Give what shows how many entries are taken in, once it takes longer than a second."""
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    bar = Progress(*columns, console=Console(stderr=True), transient=True, disable=not sys.stderr.isatty())
-    task = bar.add_task("taking in entries", total=None)
-    started = time.monotonic()
-
-    def show(done: int, of: int) -> None:
-        if time.monotonic() - started > SILENT_SECONDS:
-            bar.start()
-            bar.update(task, completed=done, total=of)
-
-    try:
-        yield show
-    finally:
-        bar.stop()

@@ -2,14 +2,13 @@
 
 import sys
 import time
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
 import msgspec
 import stamina.instrumentation
 from cyclopts import App, Parameter
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from tomoni.settings import SettingsError
 from tomoni.tlog.checkpoint import Checkpoint
@@ -19,12 +18,10 @@ from tomoni.tlog.verify import Fault, LogFaultError
 from tomoni_auditor.verify.sources import SourceError, open_source
 from tomoni_auditor.verify.verification import verify_log
 from tomoni_cli import asking
+from tomoni_cli.progress import progress_bar
 
 FAULTY, UNREADABLE = 1, 2
 """Exit statuses: the log is not what its checkpoint says; nothing can be said about it."""
-
-SILENT_SECONDS = 1.0
-"""Progress is shown for what takes longer."""
 
 app = App(name="log", help="Read and verify transparency logs (C2SP tlog-tiles), ours or another's.")
 
@@ -87,21 +84,8 @@ def verify(
 def _verify(location: str, keys: list[str], origin: str | None, token_file: Path | None) -> Checkpoint:
     verifiers = [parse_verifier(text) for text in keys]
     token = read_token(token_file) if token_file else None
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    bar = Progress(*columns, console=Console(stderr=True), transient=True, disable=not sys.stderr.isatty())
-    task = bar.add_task("verifying entries", total=None)
-    started = time.monotonic()
-
-    def show(verified: int, size: int) -> None:
-        if _since(started) > SILENT_SECONDS:
-            bar.start()
-            bar.update(task, completed=verified, total=size)
-
-    try:
-        with open_source(location, token) as source:
-            return verify_log(source, verifiers, origin, show)
-    finally:
-        bar.stop()
+    with progress_bar() as show, open_source(location, token) as source:
+        return verify_log(source, verifiers, origin, partial(show, "verifying entries"))
 
 
 def read_token(path: Path) -> str:

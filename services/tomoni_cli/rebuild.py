@@ -2,17 +2,16 @@
 
 import sys
 import time
-from collections.abc import Coroutine, Generator
-from contextlib import contextmanager
+from collections.abc import Coroutine
 from typing import Annotated
 
 import msgspec
 from cyclopts import Parameter
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from tomoni import loop
 from tomoni_cli.federation import Config, Owner
+from tomoni_cli.progress import progress_bar
 from tomoni_federation.rebuild import run
 from tomoni_federation.rebuild.filling import RebuildFaultError
 from tomoni_federation.settings import load_settings
@@ -87,7 +86,7 @@ def rebuild(
         print("tomoni: name one of --accept-difference, --rollback and --drop-before", file=sys.stderr)  # noqa: T201
         sys.exit(2)
     federation = load_settings(config).federation
-    with _progress() as show:
+    with progress_bar() as show:
         if drop_before:
             report = _carried_out(run.drop_before(database))
         elif rollback:
@@ -124,20 +123,6 @@ def _carried_out(work: Coroutine[None, None, run.Rebuilt | bool]) -> Report:
         entries=done.extent.entries,
         differences=tuple(DifferenceReport(*found) for found in done.differences),
     )
-
-
-@contextmanager
-def _progress() -> Generator[run.OnProgress]:
-    """Show how far it is, where somebody looks."""
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    console = Console(stderr=True)
-    with Progress(*columns, console=console, transient=True, disable=not sys.stderr.isatty()) as bar:
-        task = bar.add_task("making tables", total=None)
-
-        def show(doing: str, done: int, total: int) -> None:
-            bar.update(task, description=doing, completed=done, total=total)
-
-        yield show
 
 
 def _print(report: Report) -> None:

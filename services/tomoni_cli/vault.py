@@ -2,23 +2,22 @@
 
 import asyncio
 import os
-import sys
 import uuid
 from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
 import asyncpg
 from cyclopts import Parameter
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from tomoni import times
 from tomoni.database import Pool
 from tomoni.secret_files import SecretFileError
 from tomoni.service import open_pool
 from tomoni.settings import SettingsError
+from tomoni_cli.progress import progress_bar
 from tomoni_cli.supervising import THIS_MACHINE, NodeUrl, TokenFile, command
 from tomoni_registry.settings import RegistrySettings, load_settings
 from tomoni_registry.vault.keyring import Keyring
@@ -34,10 +33,8 @@ def rotate_vault_key(*, config: Config) -> None:
     Broken off at any moment, it goes on when it is run again.
     """
     loaded = load_settings(config)
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=Console(stderr=True), transient=True, disable=not sys.stderr.isatty()) as bar:
-        task = bar.add_task("wrapping data keys", total=None)
-        rotated = asyncio.run(_rotate(loaded, lambda done, total: bar.update(task, completed=done, total=total)))
+    with progress_bar() as show:
+        rotated = asyncio.run(_rotate(loaded, partial(show, "wrapping data keys")))
     print(f"Generation {rotated.current} wraps every data key; {rotated.rewrapped} were wrapped anew.")  # noqa: T201
     for generation in rotated.retired:
         print(  # noqa: T201  # the command line talks to people
