@@ -6,7 +6,7 @@ QUICKLY = {
     "tomoni.eventlog.wakeup.POLL_SECONDS": 0.2,
     "tomoni.eventlog.tree.CHUNK": 3,
     "tomoni.eventlog.publisher.MAX_STEP": 3,
-    "tomoni.transport.connection._RECONNECT_SECONDS": 0.02,
+    "tomoni.transport.client._RECONNECT_SECONDS": 0.02,
     "tomoni.transport.connection._WATCH_SECONDS": 0.02,
     "tomoni.transport.connection.REBUILD_SECONDS": 1.0,
     "tomoni_registry.relay.process.POLL_SECONDS": 0.1,

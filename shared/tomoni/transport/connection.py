@@ -10,7 +10,6 @@ reload, an expired credential) or that does not come back is replaced by a new o
 
 import asyncio
 import contextlib
-import random
 import ssl
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, field
@@ -20,10 +19,10 @@ from typing import Final, Self
 
 import nats.errors
 import structlog
-from nats.aio.client import Client, Server
 from nats.aio.msg import Msg
 from prometheus_client import Counter, Gauge
 
+from tomoni.transport.client import ABORT_SECONDS, NatsClient, abort, dispose, jittered, writer_of
 from tomoni.transport.errors import (
     ConnectionClosedError,
     DeniedError,
@@ -37,10 +36,8 @@ log = structlog.get_logger()
 
 FIRST_CONNECT_SECONDS: Final = 10.0
 """Limit of one attempt to connect: nats-py would try bad credentials for ever without saying so."""
-ABORT_SECONDS: Final = 2.0
 REBUILD_SECONDS: Final = 30.0
 _WATCH_SECONDS: Final = 0.25
-_RECONNECT_SECONDS: Final = 1.0
 
 CONNECTED = Gauge("tomoni_transport_connected", "1 while the connection to the hub stands", ["name"])
 DENIALS = Counter("tomoni_transport_denials_total", "Publishes and subscriptions the hub forbade", ["name"])
@@ -90,50 +87,6 @@ def pinned_tls_context(certificate: Path) -> ssl.SSLContext:
 Handler = Callable[[Message], None]
 
 
-class _Client(Client):
-    """nats-py's client, which does not go on without TLS, and parses headers without looking at each character.
-
-    It also leaves when it is told. Where a cancellation meets the end of an attempt to connect, `asyncio.wait_for` of
-    Python 3.11 swallows it: nats-py would then go on reconnecting for ever, though it was closed.
-    """
-
-    disposed = False
-
-    def next_server(self, servers: list[Server], _: Mapping[str, object]) -> tuple[Server, float]:
-        """Take any server after a second or so: thousands of nodes must not come back in one instant."""
-        self._leave_when_told()
-        return random.choice(servers), _jittered()  # noqa: S311  # spread, not secrecy
-
-    async def _process_connect_init(self) -> None:
-        self._leave_when_told()
-        await super()._process_connect_init()
-        self._leave_when_told()
-
-    def _leave_when_told(self) -> None:
-        task = asyncio.current_task()
-        if self.disposed or (task is not None and task.cancelling()):
-            _abort(_writer(self))
-            raise asyncio.CancelledError
-
-    async def _process_info(self, info: dict[str, object], initial_connection: bool = False) -> None:
-        """Refuse a server that says it has no TLS where we have: nats-py would go on in the clear.
-
-        The first words of a connection are not encrypted, so anybody on the way could say so.
-        """
-        if initial_connection and "tls" in self.options and not info.get("tls_required"):
-            raise nats.errors.SecureConnRequiredError
-        await super()._process_info(info, initial_connection)
-
-    @staticmethod
-    def _parse_header_lines(raw: bytes) -> dict[str, str]:
-        headers: dict[str, str] = {}
-        for line in bytes(raw).split(b"\r\n"):
-            name, colon, value = line.partition(b":")
-            if colon:
-                headers[name.strip().decode("ascii", "replace")] = value.strip().decode("utf-8", "replace")
-        return headers
-
-
 class Connection:
     """An async context manager: entered at once, connected when the hub can be reached, healed when it was away.
 
@@ -142,7 +95,7 @@ class Connection:
 
     def __init__(self, endpoint: Endpoint) -> None:
         self.endpoint = endpoint
-        self._client: Client | None = None
+        self._client: NatsClient | None = None
         self._handlers: dict[str, Handler] = {}
         self._requests: Requests[Message] = Requests(endpoint.inbox)
         self._connected = asyncio.Event()
@@ -243,7 +196,7 @@ class Connection:
     async def _supervise(self) -> None:
         try:
             while True:
-                client = _Client()
+                client = NatsClient()
                 try:
                     await self._connect(client)
                     await self._watch(client)
@@ -254,12 +207,12 @@ class Connection:
                     raise
                 finally:
                     self._set_lost()
-                    await _dispose(client)
-                await asyncio.sleep(_jittered())
+                    await dispose(client)
+                await asyncio.sleep(jittered())
         finally:
             CONNECTED.labels(self.endpoint.name).set(0)
 
-    async def _connect(self, client: _Client) -> None:
+    async def _connect(self, client: NatsClient) -> None:
         self._closed = asyncio.Event()
         async with asyncio.timeout(FIRST_CONNECT_SECONDS):
             await client.connect(
@@ -286,31 +239,31 @@ class Connection:
         self._client = client
         self._set_connected()
 
-    async def _subscribe_missing(self, client: Client) -> None:
+    async def _subscribe_missing(self, client: NatsClient) -> None:
         """Subscribe what a client does not know of: `subscribe` is also called while there is no connection."""
         while missing := self._handlers.keys() - {known.subject for known in client._subs.values()}:
             for subject in missing:
                 if handler := self._handlers.get(subject):
                     await client.subscribe(subject, cb=_callback(handler), pending_bytes_limit=0, pending_msgs_limit=0)
 
-    async def _watch(self, client: Client) -> None:
+    async def _watch(self, client: NatsClient) -> None:
         """Return when this client has to be replaced; meanwhile abort transports that hang."""
         waited = 0.0
-        known = _writer(client)
+        known = writer_of(client)
         while not self._closed.is_set():
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(_WATCH_SECONDS):
                     await self._closed.wait()
             if client.is_connected:
-                waited, known = 0.0, _writer(client)
+                waited, known = 0.0, writer_of(client)
                 continue
             self._set_lost()
             waited += _WATCH_SECONDS
-            if (current := _writer(client)) is not known:  # a new attempt: nobody closes what came before it
-                _abort(known)
+            if (current := writer_of(client)) is not known:  # a new attempt: nobody closes what came before it
+                abort(known)
                 known = current
             elif waited >= ABORT_SECONDS and waited < ABORT_SECONDS + _WATCH_SECONDS:
-                _abort(known)
+                abort(known)
             if waited >= REBUILD_SECONDS:  # nats-py's reconnecting task may have died of an unforeseen exception
                 return
 
@@ -365,41 +318,3 @@ def _callback(handler: Handler) -> Callable[[Msg], Awaitable[None]]:
         handler(Message(subject=msg.subject, data=msg.data, headers=msg.headers or {}, reply=msg.reply))
 
     return call
-
-
-def _jittered() -> float:
-    return _RECONNECT_SECONDS * random.uniform(0.5, 1.5)  # noqa: S311  # spread, not secrecy
-
-
-def _writer(client: Client) -> asyncio.StreamWriter | None:
-    writer: asyncio.StreamWriter | None = getattr(client._transport, "_io_writer", None)
-    return writer
-
-
-def _abort(writer: asyncio.StreamWriter | None) -> None:
-    if writer is not None:
-        writer.transport.abort()
-
-
-async def _dispose(client: _Client) -> None:
-    """Close a client for good, without waiting for a peer that may never read again.
-
-    In a task of its own: where nats-py's reconnecting task was cancelled while it waited for the old transport's end,
-    whoever else waits for that is cancelled with it.
-    """
-    client.disposed, client._closed_cb = True, None
-    if not client.is_connected:
-        _abort(_writer(client))
-    closing = asyncio.create_task(client.close(), name="close")
-    closing.add_done_callback(_see_error)
-    try:
-        await asyncio.wait({closing}, timeout=ABORT_SECONDS)
-    finally:
-        closing.cancel()
-        _abort(_writer(client))
-
-
-def _see_error(closing: asyncio.Task[None]) -> None:
-    """Mark an error as seen: the client is not used again, whatever it says at its end."""
-    if not closing.cancelled():
-        closing.exception()
