@@ -1,16 +1,15 @@
 """`tomoni federation evidence` and `tomoni audit verify-evidence`: what a log is accused of, in a file."""
 
 import asyncio
+import shutil
 import sys
 import tempfile
-from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Annotated, BinaryIO, Final
 
 from cyclopts import Parameter
 
-from tomoni.database import Connection, connected
+from tomoni.database import snapshot
 from tomoni.evidence.form import EvidenceError
 from tomoni.evidence.judging import Conviction, judge
 from tomoni.secret_files import written_secretly
@@ -52,21 +51,25 @@ def write(
     if not chosen:
         sys.stderr.write(f"tomoni: no such evidence is kept against {code}: see --list\n")
         sys.exit(NOT_CONVINCING)
-    try:
+    with tempfile.TemporaryFile() as file:
+        try:
+            asyncio.run(_write(loaded, code, chosen[0].hash, file))
+        except EvidenceError as error:
+            sys.stderr.write(f"tomoni: the file would not convince, nothing was written: {error}\n")
+            sys.exit(NOT_CONVINCING)
+        file.seek(0)
         if out is None:
-            with tempfile.TemporaryFile() as file:
-                asyncio.run(_write(loaded, code, chosen[0].hash, file))
-                file.seek(0)
-                while data := file.read(1_000_000):
-                    sys.stdout.buffer.write(data)
+            shutil.copyfileobj(file, sys.stdout.buffer)
         else:
-            with written_secretly(out, replace=True) as file:
-                asyncio.run(_write(loaded, code, chosen[0].hash, file))
+            _copy(file, out)
+
+
+def _copy(file: BinaryIO, out: Path) -> None:
+    try:
+        with written_secretly(out, replace=True) as copied:
+            shutil.copyfileobj(file, copied)
     except OSError as error:
-        raise SettingsError(f"{out or 'standard output'} cannot be written: {error.strerror}") from error
-    except EvidenceError as error:
-        sys.stderr.write(f"tomoni: the file would not convince, nothing was written: {error}\n")
-        sys.exit(NOT_CONVINCING)
+        raise SettingsError(f"{out} cannot be written: {error.strerror}") from error
 
 
 def verify(
@@ -105,23 +108,14 @@ def verify(
         _print_conviction(conviction)
 
 
-@asynccontextmanager
-async def _snapshot(loaded: FederationSettings) -> AsyncGenerator[Connection]:
-    async with (
-        connected(loaded.database) as connection,
-        connection.transaction(isolation="repeatable_read", readonly=True),
-    ):
-        yield connection
-
-
 async def _list(loaded: FederationSettings, code: str) -> list[Listed]:
-    async with _snapshot(loaded) as connection:
+    async with snapshot(loaded.database) as connection:
         return await list_evidence(connection, code)
 
 
 async def _write(loaded: FederationSettings, code: str, name: str, file: BinaryIO) -> None:
     """Write what is kept against a log under a name, and require that it convinces."""
-    async with _snapshot(loaded) as connection:
+    async with snapshot(loaded.database) as connection:
         await write_evidence(connection, code, name, file)
         file.seek(0)
         await judge_file(connection, code, file)

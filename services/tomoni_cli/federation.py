@@ -11,7 +11,7 @@ from cyclopts import App, Parameter
 from rich.console import Console
 
 from tomoni import logging, loop, roles
-from tomoni.database import Pool, connected
+from tomoni.database import Pool, snapshot
 from tomoni.eventlog.errors import SigningRefused
 from tomoni.eventlog.recovery import RecoveryRefused
 from tomoni.server import serve as serve_app
@@ -187,10 +187,7 @@ def verify(*, config: Config, json: Annotated[bool, Parameter(negative=())] = Fa
 
 
 async def _verify(loaded: FederationSettings) -> list[Verified | Fault]:
-    async with (
-        connected(loaded.database) as connection,
-        connection.transaction(isolation="repeatable_read", readonly=True),
-    ):
+    async with snapshot(loaded.database) as connection:
         return [finding async for finding in verify_mirror(connection, loaded.federation)]
 
 

@@ -74,6 +74,13 @@ async def connected(dsn: str, check: str = "`database`") -> AsyncGenerator[Conne
         await connection.close()
 
 
+@asynccontextmanager
+async def snapshot(dsn: str) -> AsyncGenerator[Connection]:
+    """Give a connection that reads everything as of one moment and writes nothing; raise as `connected` does."""
+    async with connected(dsn) as connection, connection.transaction(isolation="repeatable_read", readonly=True):
+        yield connection
+
+
 async def migrate(dsn: str, service: str, folders: Sequence[Path]) -> None:
     """Bring a database to the newest schema as its owner; safe when several processes start at once.
 

@@ -33,7 +33,7 @@ def write_secret(path: Path, data: bytes) -> None:
 
 @contextmanager
 def written_secretly(path: Path, *, replace: bool = False) -> Generator[BinaryIO]:
-    """Give a file of mode 0600 to write and read again, which gets its name once it is whole and on the disk.
+    """Give a file of mode 0600 to write, which gets its name once it is whole and on the disk.
 
     Raises FileExistsError where the name is taken and must not be replaced. It may lie on a stick whose file system
     has no links, so between two that write the same name the later one wins.
@@ -41,9 +41,9 @@ def written_secretly(path: Path, *, replace: bool = False) -> Generator[BinaryIO
     if path.exists() and not replace:
         raise FileExistsError(f"{path} is there already")
     half = path.with_name(f".{path.name}.{secrets.token_hex(8)}.half")
-    descriptor = os.open(half, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600)
+    descriptor = os.open(half, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     try:
-        with os.fdopen(descriptor, "w+b") as file:
+        with os.fdopen(descriptor, "wb") as file:
             yield file
             file.flush()
             os.fsync(file.fileno())
