@@ -85,7 +85,7 @@ def take_receipt(
     loaded = settings.load(RelaySettings, config)
     try:
         with file.open("rb") as opened:
-            receipt = asyncio.run(_keep(loaded, opened.read(2 * MAX_NOTE_SIZE)))
+            receipt = asyncio.run(_keep(loaded, opened.read(2 * MAX_NOTE_SIZE)))  # a note, and keys before it
     except OSError as error:
         raise SettingsError(f"{file} cannot be read: {error.strerror or error}") from error
     except (ReceiptRefusedError, RotationError) as refused:

@@ -19,10 +19,10 @@ from litestar.openapi.spec import (
 from tomoni.problems import BASE, KINDS, MEDIA_TYPE, ProblemDetails
 
 
-class _Spec(ResponseSpec):
+class _Shared(ResponseSpec):
     """Nobody changes one, and the framework copies a router deeply when it registers it: all examples with it."""
 
-    def __deepcopy__(self, _: object) -> "_Spec":
+    def __deepcopy__(self, _: object) -> "_Shared":
         return self
 
 
@@ -44,7 +44,9 @@ def answered(status: int, container: type[object], value: object = None) -> dict
     """Return the description of a successful answer."""
     examples = [] if value is None else [example(value, "As answered")]
     return {
-        status: _Spec(data_container=container, generate_examples=False, description="Done", examples=examples or None)
+        status: _Shared(
+            data_container=container, generate_examples=False, description="Done", examples=examples or None
+        )
     }
 
 
@@ -99,7 +101,7 @@ def _spec(kinds: list[str]) -> ResponseSpec:
         for kind in kinds
     ]
     description = "; ".join(KINDS[kind].title for kind in kinds)
-    return _Spec(
+    return _Shared(
         data_container=ProblemDetails,
         generate_examples=False,
         media_type=MEDIA_TYPE,  # pyright: ignore[reportArgumentType]  # any media type may be named

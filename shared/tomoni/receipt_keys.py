@@ -85,8 +85,8 @@ def from_header(text: str) -> tuple[Rotation, ...]:
 
 def to_file(note: bytes, rotations: Sequence[Rotation]) -> bytes:
     """Return a receipt as it is carried by hand: the note, and before it, as on the hub, the header of the keys."""
-    lines = [f"{name}: {value}\n" for name, value in to_header(rotations).items()]
-    return "".join((*lines, "\n" if lines else "")).encode() + note
+    keys = "".join(f"{name}: {value}\n\n" for name, value in to_header(rotations).items())
+    return keys.encode() + note
 
 
 def from_file(data: bytes) -> tuple[bytes, tuple[Rotation, ...]]:
